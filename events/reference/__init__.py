@@ -1,0 +1,96 @@
+"""Reference data: what a clerk of the hotline may change without touching code; read and checked once, at the start of a process.
+
+Numbers of lines, terms, limits and registers stand in TOML files beside this one or in the folder that the settings name.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
+
+_PACKAGED = Path(__file__).parent
+
+
+class ReferenceInvalid(Exception):
+    """The reference data breaks its own rules; the message lists every error."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Limits(_Part):
+    """Upper bounds of what is taken in."""
+
+    json_bytes: PositiveInt
+    letter_bytes: PositiveInt
+    facts_per_request: PositiveInt
+    text_in_event_bytes: PositiveInt
+
+
+class Numbers(_Part):
+    """How ticket numbers look (R320-R323)."""
+
+    default_prefix: str = Field(pattern=r"^[A-Z]{2,8}$")
+    digits: PositiveInt
+    prefix_of_kind: Mapping[str, str]
+
+
+class Line(_Part):
+    """A telephone line (G30); what a call to it is about until somebody says otherwise."""
+
+    code: str
+    kind: str | None = None
+    language: str = ""
+
+
+class Reference(_Part):
+    """One version of the reference data."""
+
+    version: PositiveInt
+    zone: str
+    limits: Limits
+    numbers: Numbers
+    kind_of_channel: Mapping[str, str]
+    floor_years: Mapping[str, PositiveInt]
+    lines: tuple[Line, ...]
+
+    @field_validator("zone")
+    @classmethod
+    def _zone_exists(cls, zone: str) -> str:
+        ZoneInfo(zone)
+        return zone
+
+    @cached_property
+    def service_zone(self) -> ZoneInfo:
+        """Zone of numbers' years and of retention terms (G2, G6)."""
+        return ZoneInfo(self.zone)
+
+    @cached_property
+    def line(self) -> Mapping[str, Line]:
+        """Lines by their code."""
+        return {line.code: line for line in self.lines}
+
+    def prefix_of(self, kind: str) -> str:
+        """Return the prefix a ticket of `kind` gets (R321, G5)."""
+        return self.numbers.prefix_of_kind.get(kind, self.numbers.default_prefix)
+
+    def kind_of(self, channel: str, line: str) -> str:
+        """Return what a ticket is until somebody says otherwise."""
+        known = self.line.get(line)
+        return (known.kind if known else None) or self.kind_of_channel.get(channel, "request")
+
+
+def load(folder: Path | None = None) -> Reference:
+    """Read the reference data from `folder` (default: the packaged one); raise ReferenceInvalid with all errors at once."""
+    path = (folder or _PACKAGED) / "service.toml"
+    try:
+        return Reference.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, tomllib.TOMLDecodeError) as unreadable:
+        raise ReferenceInvalid(f"{path}: {unreadable}") from unreadable
+    except ValidationError as invalid:
+        lines = [f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in invalid.errors(include_url=False, include_input=False)]
+        raise ReferenceInvalid("\n".join(lines)) from invalid

@@ -1,0 +1,119 @@
+"""Every setting of every process, read once at the entry: environment variables with the prefix `HOTLINE_`, or a TOML file.
+
+The one file that reads the environment. What a hotline's clerk may change (lines, terms, limits) is reference data, not a setting.
+"""
+
+import os
+import ssl
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+
+class Settings(BaseSettings):
+    """What one process is told from outside. Addresses left out mean the local parts under `home`."""
+
+    model_config = SettingsConfigDict(env_prefix="HOTLINE_", frozen=True, extra="ignore")
+
+    home: Path = Field(default=Path(".hotline"), description="The one folder for local data, keys and logs.")
+    kafka: str | None = Field(default=None, description="An existing Kafka, host:port[,host:port]; nothing local is started then.")
+    kafka_port: int = Field(default=19092, description="Port of the local Kafka; its controller takes the next one.")
+    database_url: SecretStr | None = Field(default=None, description="An existing Postgres, 15 or newer.")
+    jars: Path | None = Field(default=None, description="Folder of Kafka's jars; default: Maven's usual one, else one in home.")
+    maven_repository: str | None = Field(default=None, description="Address of a Maven repository to fetch them from.")
+    postgres_port: int = Field(default=15432, description="Port of the local Postgres.")
+    vault_url: SecretStr | None = Field(default=None, description="Database of the vault; by default another one on the local server.")
+    registry: str = Field(default="http://127.0.0.1:18085/apis/ccompat/v7", description="Schema registry, Confluent's API.")
+    intake_port: int = Field(default=8081, description="Port of the intake application.")
+    api_port: int = Field(default=8080, description="Port of the query application.")
+    bind: str = Field(default="127.0.0.1", description="Address the two HTTP applications listen on.")
+    master_key_file: Path | None = Field(default=None, description="File with the vault's master key, 32 bytes; default: in home.")
+    signing_key_file: Path | None = Field(default=None, description="Private key of `hotline token`, PEM; default: in home.")
+    verifying_key_file: Path | None = Field(
+        default=None, description="Public key the applications check tokens with, PEM; default: in home."
+    )
+    files: Path | None = Field(default=None, description="Folder of sealed files; default: in home.")
+    reference: Path | None = Field(default=None, description="Folder of reference data; default: the one in the package.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the framework's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then the environment, then the file that `HOTLINE_SETTINGS` names."""
+        named = os.environ.get("HOTLINE_SETTINGS")
+        sources: tuple[PydanticBaseSettingsSource, ...] = (init_settings, env_settings)
+        return (*sources, TomlConfigSettingsSource(settings_cls, Path(named))) if named else sources
+
+    @cached_property
+    def folder(self) -> Path:
+        """`home` as an absolute path."""
+        return self.home.expanduser().absolute()
+
+    @property
+    def kafka_address(self) -> str:
+        """Bootstrap servers of the Kafka in use."""
+        return self.kafka or f"127.0.0.1:{self.kafka_port}"
+
+    @property
+    def database(self) -> str:
+        """Connection string of the read models', the desk's and the positions' database; no password in it for the local server."""
+        return self.database_url.get_secret_value() if self.database_url else self._local_database("hotline")
+
+    @property
+    def vault(self) -> str:
+        """Connection string of the vault's database."""
+        return self.vault_url.get_secret_value() if self.vault_url else self._local_database("vault")
+
+    def _local_database(self, name: str) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.postgres_port}/{name}?passfile={quote(str(self.folder))}/postgres.pass&connect_timeout=3"
+
+    @property
+    def master_key_path(self) -> Path:
+        """Where the vault's master key lies."""
+        return self.master_key_file or self.folder / "master.key"
+
+    @property
+    def signing_key_path(self) -> Path:
+        """Where the private key of local tokens lies."""
+        return self.signing_key_file or self.folder / "token.key"
+
+    @property
+    def verifying_key_path(self) -> Path:
+        """Where the public key that checks tokens lies."""
+        return self.verifying_key_file or self.folder / "token.pub"
+
+    @property
+    def files_path(self) -> Path:
+        """Where sealed files lie."""
+        return self.files or self.folder / "files"
+
+    def environment(self) -> dict[str, str]:
+        """Our environment with these settings in it, secrets too: for a child process that must see the same."""
+        told = {name: getattr(self, name) for name in type(self).model_fields} | {"home": self.folder}
+        plain = {
+            name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            for name, value in told.items()
+            if value is not None
+        }
+        return os.environ | {f"HOTLINE_{name.upper()}": value for name, value in plain.items()}
+
+    def shown(self) -> dict[str, Any]:
+        """All settings for a person to read, secrets left out."""
+        return {name: str(value) for name, value in self.model_dump().items()}
+
+
+def trust_system_certificates() -> None:
+    """Let fetches over HTTPS trust what the machine trusts, unless somebody has said otherwise."""
+    bundles = (ssl.get_default_verify_paths().cafile, "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+    found = next((path for path in bundles if path and Path(path).exists()), None)
+    if found:
+        os.environ.setdefault("REQUESTS_CA_BUNDLE", found)
