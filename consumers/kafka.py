@@ -1,0 +1,34 @@
+"""The one door to Kafka for reading: consumers whose place is ours to decide, and the ids of topics."""
+
+from collections.abc import Iterable, Mapping
+
+from confluent_kafka import Consumer, TopicCollection
+from confluent_kafka.admin import AdminClient
+
+_ANSWER_S = 5.0
+
+#: Settings of every consumer of this service; a test asserts each.
+CONSUMER_SETTINGS: dict[str, str | int | float | bool] = {
+    "group.protocol": "consumer",
+    "enable.auto.commit": False,
+    "auto.offset.reset": "error",
+    "check.crcs": True,
+    "isolation.level": "read_committed",
+    "fetch.queue.backoff.ms": 5,
+    "fetch.wait.max.ms": 100,
+    "queued.max.messages.kbytes": 32_768,
+    "reconnect.backoff.max.ms": 500,
+    "log_level": 3,
+}
+
+
+def make_consumer(kafka: str, group: str) -> Consumer:
+    """Return a consumer of `group` that starts only where it is told and stores nothing in Kafka."""
+    return Consumer({**CONSUMER_SETTINGS, "bootstrap.servers": kafka, "group.id": group})
+
+
+def topic_ids(kafka: str, topics: Iterable[str]) -> Mapping[str, str]:
+    """Return the id the broker gave each topic at birth; raise KafkaException when it does not answer or a topic is missing."""
+    admin = AdminClient({"bootstrap.servers": kafka, "log_level": 3})
+    answers = admin.describe_topics(TopicCollection(list(topics)), request_timeout=_ANSWER_S)
+    return {topic: str(answer.result(_ANSWER_S).topic_id) for topic, answer in answers.items()}

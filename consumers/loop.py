@@ -1,0 +1,207 @@
+"""The one loop by which read models and the desk follow their topics.
+
+Read a batch, move the positions, apply it: one Postgres transaction. Whatever goes wrong, the cure is one and the same: leave the group, come
+back, go on from the stored position. Errors are named by what the caller must do; nothing is skipped unseen.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from threading import Event as Flag
+from time import monotonic
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from psycopg import Connection, OperationalError
+from psycopg.errors import IdleInTransactionSessionTimeout
+
+from events.codec import Codec, Undecodable, UnknownSchema
+from events.envelope import Decision
+from events.outcomes import CauseSettled, EraOpened
+from projectors import positions
+from projectors.model import ReadModel, consumer_of
+from projectors.positions import Fenced, Move, Partition, Position
+from projectors.record import Record
+
+BATCH_RECORDS = 10_000
+_FIRST_WAIT_S = 0.5
+_REPORT_EVERY_S = 5.0
+
+log = structlog.get_logger()
+
+
+class Hole(Exception):
+    """An offset is missing between two records: the log lost something. Stop and call a person."""
+
+
+class PastTheLog(Exception):
+    """Our position is outside what the broker still holds. Stop and name the range."""
+
+
+#: After these, wait a moment and come back; everything else stops the process. An unknown schema means that a producer was deployed first.
+COME_BACK = (Fenced, UnknownSchema, OperationalError, IdleInTransactionSessionTimeout, KafkaException)
+
+
+class Follower:
+    """One process's share of its models' partitions, from joining the group to leaving it. Every model has positions of its own."""
+
+    def __init__(self, consumer: Consumer, db: Connection[Any], models: Sequence[ReadModel], codec: Codec, topic_ids: Mapping[str, str]) -> None:
+        self._consumer, self._db, self._codec, self._topic_ids = consumer, db, codec, topic_ids
+        self._models = {consumer_of(model): model for model in models}
+        self._owned: dict[Partition, dict[str, Position]] = {}
+        self._failure: Exception | None = None
+        self._progress = _Progress(tuple(self._models))
+        topics = sorted({topic for model in models for topic in model.topics})
+        consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke)
+
+    def follow(self, stop: Flag) -> None:
+        """Follow the topics until `stop` is set; always leave the group on the way out."""
+        try:
+            while not stop.is_set():
+                self.step()
+        finally:
+            self._consumer.close()
+            self._db.close()
+
+    def step(self) -> int:
+        """Take one batch, if there is one, and commit it; return how many records it held."""
+        records = list(self._in_order(self._read_batch()))
+        if records:
+            self._commit(records)
+        return len(records)
+
+    def _read_batch(self) -> list[Message]:
+        """Wait for one message, then take what is already here: low latency when quiet, large batches when busy."""
+        first = self._consumer.poll(_FIRST_WAIT_S)
+        batch = [first, *self._consumer.consume(BATCH_RECORDS - 1, timeout=0)] if first else []
+        if self._failure:
+            raise self._failure
+        return batch
+
+    def _in_order(self, messages: Sequence[Message]) -> Iterator[Record]:
+        """Decode what we own and have not applied; a rebalance inside the batch may bring either. Insist that no offset is missing."""
+        expected = {partition: min(p.next_offset for p in held.values()) for partition, held in self._owned.items()}
+        for message in messages:
+            _raise_if_error(message)
+            topic, number, offset = _place_of(message)
+            awaited = expected.get((topic, number))
+            if awaited is None or offset < awaited:
+                continue
+            if offset > awaited:
+                raise Hole(f"{topic}/{number}: expected {awaited}, got {offset}")
+            expected[topic, number] = offset + 1
+            yield self._record(message, topic, number, offset)
+
+    def _record(self, message: Message, topic: str, number: int, offset: int) -> Record:
+        raw = message.value() or b""
+        key = message.key() or b""
+        appended_at = message.timestamp()[1] * 1000
+        try:
+            return Record(topic, number, offset, key, appended_at, raw, self._codec.decode(raw))
+        except Undecodable as unreadable:
+            log.warning("record unreadable", topic=topic, partition=number, offset=offset, reason=str(unreadable))
+            return Record(topic, number, offset, key, appended_at, raw, None, str(unreadable))
+
+    def _commit(self, records: Sequence[Record]) -> None:
+        moves: list[Move] = []
+        shares: list[tuple[ReadModel, list[Record]]] = []
+        for name, model in self._models.items():
+            share, moved = self._share_of(name, model, records)
+            if moved:
+                moves += moved
+                shares.append((model, share))
+        with self._db.transaction():
+            positions.advance(self._db, moves)
+            for model, share in shares:
+                model.apply(self._db, share)
+        for move in moves:
+            self._owned[move.partition][move.consumer] = move.done()
+        self._progress.committed(records)
+
+    def _share_of(self, name: str, model: ReadModel, records: Sequence[Record]) -> tuple[list[Record], list[Move]]:
+        """Return what `model` has not applied yet, and how its positions move past it; lower eras are dropped after a mark."""
+        held = {partition: owned[name] for partition, owned in self._owned.items() if name in owned}
+        now = dict(held)
+        share: list[Record] = []
+        for record in records:
+            position = now.get((record.topic, record.partition))
+            if position is None or record.offset < position.next_offset:
+                continue
+            era = max(position.era, record.event.era) if isinstance(record.event, EraOpened) else position.era
+            now[record.topic, record.partition] = Position(position.owner_epoch, record.offset + 1, era)
+            if is_void(record, era):
+                record = record._replace(void=True)
+            if model.wants_all or (record.event is not None and not record.void):
+                share.append(record)
+        moves = [Move(name, p, held[p], position.next_offset, position.era) for p, position in now.items() if position != held[p]]
+        return share, moves
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Start each partition where we left it. An exception here would make the client start elsewhere: keep it for later."""
+        try:
+            for p in partitions:
+                following = [name for name, model in self._models.items() if p.topic in model.topics]
+                with self._db.transaction():
+                    held = positions.claim(self._db, following, (p.topic, p.partition), self._topic_ids[p.topic])
+                self._owned[p.topic, p.partition] = held
+                p.offset = min(position.next_offset for position in held.values())
+            consumer.incremental_assign(partitions)
+        except Exception as failure:  # noqa: BLE001 - raised again by _read_batch
+            self._failure = failure
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        for p in partitions:
+            self._owned.pop((p.topic, p.partition), None)
+        consumer.incremental_unassign(partitions)
+
+
+class _Progress:
+    """Says now and then how far the work has come: topics, partitions and offsets, never contents."""
+
+    def __init__(self, consumers: tuple[str, ...]) -> None:
+        self._consumers = consumers
+        self._records, self._batches, self._said_at = 0, 0, monotonic()
+        self._reached: dict[str, int] = {}
+
+    def committed(self, records: Sequence[Record]) -> None:
+        """Count one committed batch."""
+        self._records += len(records)
+        self._batches += 1
+        self._reached |= {f"{r.topic}/{r.partition}": r.offset for r in records}
+        if (now := monotonic()) - self._said_at >= _REPORT_EVERY_S:
+            log.info("followed", consumers=self._consumers, records=self._records, batches=self._batches, reached=self._reached)
+            self._records, self._batches, self._said_at, self._reached = 0, 0, now, {}
+
+
+def keep_following(make: Callable[[], Follower], stop: Flag, wait_s: float = 0.2, longest_wait_s: float = 5.0) -> None:
+    """Follow, and after a failure that time can cure come back with a fresh follower; the wait doubles up to its bound."""
+    wait = wait_s
+    while not stop.is_set():
+        began = monotonic()
+        try:
+            make().follow(stop)
+        except COME_BACK as failure:
+            if monotonic() - began > longest_wait_s:
+                wait = wait_s
+            log.warning("coming back", because=type(failure).__name__, wait_s=wait)
+            stop.wait(wait)
+            wait = min(2 * wait, longest_wait_s)
+
+
+def is_void(record: Record, era: int) -> bool:
+    """Say whether `record` is a decision or an outcome of an era that ended before it."""
+    return isinstance(record.event, Decision | CauseSettled) and record.event.era < era
+
+
+def _place_of(message: Message) -> tuple[str, int, int]:
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
+    assert topic is not None and partition is not None and offset is not None, "a record has a place"
+    return topic, partition, offset
+
+
+def _raise_if_error(message: Message) -> None:
+    error = message.error()
+    if error is None:
+        return
+    if error.code() == KafkaError._AUTO_OFFSET_RESET:
+        raise PastTheLog(f"{message.topic()}/{message.partition()}: {error.str()}")
+    raise KafkaException(error)

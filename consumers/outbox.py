@@ -1,0 +1,46 @@
+"""The outbox between the desk and the relay: one row for each settled cause, written in the desk's transaction, deleted once all is on Kafka.
+
+Rows of one ticket and of one cause partition are numbered in the order in which they were decided: the desk holds the locks while it writes.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from psycopg import Connection
+
+CHANNEL = "hotline_outbox"
+
+DDL = """
+CREATE TABLE IF NOT EXISTS outbox (
+    seq             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    cause_partition integer NOT NULL,
+    records         bytea[] NOT NULL,  -- decisions and dead letters in their order, framed as they go to Kafka
+    outcome         bytea   NOT NULL   -- the outcome, still without the places of the decisions
+)
+"""
+
+
+class Settled(NamedTuple):
+    """What one cause led to."""
+
+    cause_partition: int
+    records: list[bytes]
+    outcome: bytes
+
+
+def add(db: Connection[Any], settled: Sequence[Settled]) -> None:
+    """Put `settled` into the outbox in this order and wake the relay when the transaction commits."""
+    with db.cursor() as cursor:
+        cursor.executemany("INSERT INTO outbox (cause_partition, records, outcome) VALUES (%s, %s, %s)", settled)
+    db.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+
+
+def list_oldest(db: Connection[Any], limit_rows: int) -> list[tuple[int, Settled]]:
+    """Return the oldest rows with their numbers."""
+    query = "SELECT seq, cause_partition, records, outcome FROM outbox ORDER BY seq LIMIT %s"
+    return [(seq, Settled(*rest)) for seq, *rest in db.execute(query, [limit_rows], binary=True)]
+
+
+def delete(db: Connection[Any], numbers: Sequence[int]) -> None:
+    """Forget rows whose records are all acknowledged by Kafka."""
+    db.execute("DELETE FROM outbox WHERE seq = ANY(%s)", [list(numbers)])

@@ -1,0 +1,42 @@
+"""The projector: a process that follows the topics of one read model, or of several from one read, one decode and one transaction."""
+
+from collections.abc import Sequence
+from threading import Event as Flag
+
+from events.codec import load_codec
+from events.settings import Settings
+from projectors import database
+from projectors.model import ReadModel, consumer_of
+from projectors.registry import PROJECTIONS
+
+from consumers.kafka import make_consumer, topic_ids
+from consumers.loop import Follower, keep_following
+
+
+class UnknownModel(Exception):
+    """No read model has this name."""
+
+
+def run_one(settings: Settings, stop: Flag, name: str) -> None:
+    """Follow with the read model `name` alone."""
+    model = next((m for m in PROJECTIONS if m.name == name), None)
+    if model is None:
+        raise UnknownModel(f"{name}: known are {', '.join(m.name for m in PROJECTIONS)}")
+    run(settings, stop, (model,), group=consumer_of(model))
+
+
+def run_all(settings: Settings, stop: Flag) -> None:
+    """Follow with every read model from one read."""
+    run(settings, stop, PROJECTIONS, group="projectors")
+
+
+def run(settings: Settings, stop: Flag, models: Sequence[ReadModel], group: str) -> None:
+    """Follow with `models` as a member of `group` until `stop` is set."""
+
+    def make() -> Follower:
+        ids = topic_ids(settings.kafka_address, sorted({topic for model in models for topic in model.topics}))
+        db = database.connect(settings.database, group)
+        database.prepare(db, models)
+        return Follower(make_consumer(settings.kafka_address, group), db, models, load_codec(), ids)
+
+    keep_following(make, stop)

@@ -1,0 +1,59 @@
+"""The door to Postgres for everything that writes: connections that cannot block an heir, and tables made once.
+
+Addresses come from the settings. Nothing here knows what the tables hold.
+"""
+
+from collections.abc import Sequence
+from typing import Any, LiteralString, cast
+
+import psycopg
+from psycopg import Connection, IsolationLevel
+
+from projectors.model import ReadModel
+from projectors.positions import DDL as POSITIONS_DDL
+
+#: A frozen process must not hold its rows longer than this, nor wait longer for somebody else's.
+_SESSION_SETTINGS = {
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "10s",
+    "statement_timeout": "120s",
+    "timezone": "UTC",
+    "client_min_messages": "warning",
+}
+_ONE_AT_A_TIME = 4_717_001  # key of the advisory lock under which tables are made
+
+
+def connect(address: str, name: str, schema: str = "public") -> Connection[Any]:
+    """Open a connection whose statements each stand alone unless a transaction is begun; raise psycopg.OperationalError when it cannot be."""
+    options = " ".join(f"-c {key}={value}" for key, value in {**_SESSION_SETTINGS, "search_path": schema}.items())
+    db = psycopg.connect(
+        address,
+        autocommit=True,
+        application_name=name,
+        options=options,
+        keepalives_idle=5,
+        keepalives_interval=2,
+        keepalives_count=3,
+        tcp_user_timeout=15_000,
+    )
+    db.isolation_level = IsolationLevel.READ_COMMITTED
+    db.prepare_threshold = 2
+    return db
+
+
+def prepare(db: Connection[Any], models: Sequence[ReadModel]) -> None:
+    """Make the tables of `models` and of the positions; make a model's views only when it is the first to be built."""
+    with db.transaction():
+        db.execute("SELECT pg_advisory_xact_lock(%s)", [_ONE_AT_A_TIME])
+        db.execute(POSITIONS_DDL)
+        for model in models:
+            execute_all(db, model.ddl)
+            known = db.execute("SELECT to_regclass(%s)", [model.name]).fetchone()
+            if known is None or known[0] is None:
+                execute_all(db, model.views)
+
+
+def execute_all(db: Connection[Any], statements: str) -> None:
+    """Run the statements of a DDL text; it comes from our own source, never from outside."""
+    if statements.strip():
+        db.execute(cast(LiteralString, statements))

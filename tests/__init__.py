@@ -1,0 +1,1 @@
+"""Tests, mirroring the packages; see README for how they are run."""
