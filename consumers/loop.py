@@ -1,7 +1,7 @@
 """The one loop by which read models and the desk follow their topics.
 
-Read a batch, move the positions, apply it: one Postgres transaction. Whatever goes wrong, the cure is one and the same: leave the group, come
-back, go on from the stored position. Errors are named by what the caller must do; nothing is skipped unseen.
+Read a batch, move the positions, apply it: one Postgres transaction. Whatever goes wrong, the cure is one and the same: leave the group,
+come back, go on from the stored position. Errors are named by what the caller must do; nothing is skipped unseen.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,7 +44,9 @@ COME_BACK = (Fenced, UnknownSchema, OperationalError, IdleInTransactionSessionTi
 class Follower:
     """One process's share of its models' partitions, from joining the group to leaving it. Every model has positions of its own."""
 
-    def __init__(self, consumer: Consumer, db: Connection[Any], models: Sequence[ReadModel], codec: Codec, topic_ids: Mapping[str, str]) -> None:
+    def __init__(
+        self, consumer: Consumer, db: Connection[Any], models: Sequence[ReadModel], codec: Codec, topic_ids: Mapping[str, str]
+    ) -> None:
         self._consumer, self._db, self._codec, self._topic_ids = consumer, db, codec, topic_ids
         self._models = {consumer_of(model): model for model in models}
         self._owned: dict[Partition, dict[str, Position]] = {}
@@ -128,10 +130,9 @@ class Follower:
                 continue
             era = max(position.era, record.event.era) if isinstance(record.event, EraOpened) else position.era
             now[record.topic, record.partition] = Position(position.owner_epoch, record.offset + 1, era)
-            if is_void(record, era):
-                record = record._replace(void=True)
-            if model.wants_all or (record.event is not None and not record.void):
-                share.append(record)
+            void = is_void(record, era)
+            if model.wants_all or (record.event is not None and not void):
+                share.append(record._replace(void=True) if void else record)
         moves = [Move(name, p, held[p], position.next_offset, position.era) for p, position in now.items() if position != held[p]]
         return share, moves
 
@@ -194,7 +195,9 @@ def is_void(record: Record, era: int) -> bool:
 
 def _place_of(message: Message) -> tuple[str, int, int]:
     topic, partition, offset = message.topic(), message.partition(), message.offset()
-    assert topic is not None and partition is not None and offset is not None, "a record has a place"
+    assert topic is not None, "a record has a topic"
+    assert partition is not None, "a record has a partition"
+    assert offset is not None, "a record has an offset"
     return topic, partition, offset
 
 

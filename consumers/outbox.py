@@ -1,6 +1,7 @@
-"""The outbox between the desk and the relay: one row for each settled cause, written in the desk's transaction, deleted once all is on Kafka.
+"""The outbox between the desk and the relay: one row for each settled cause, written in the desk's transaction.
 
-Rows of one ticket and of one cause partition are numbered in the order in which they were decided: the desk holds the locks while it writes.
+Rows of one ticket and of one cause partition are numbered in the order in which they were decided: the desk holds the locks while it
+writes.
 """
 
 from collections.abc import Sequence

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from threading import Event as Flag
 
+from consumers.kafka import make_consumer, topic_ids
+from consumers.loop import Follower, keep_following
 from events.codec import load_codec
 from events.settings import Settings
 from projectors import database
 from projectors.model import ReadModel, consumer_of
 from projectors.registry import PROJECTIONS
-
-from consumers.kafka import make_consumer, topic_ids
-from consumers.loop import Follower, keep_following
 
 
 class UnknownModel(Exception):

@@ -1,7 +1,7 @@
 """The relay: publishes what the desk decided, in order per ticket, then the outcomes, then deletes them from the outbox.
 
-Only one relay works at a time. It may publish a row twice (killed between the acknowledgement and the deletion); readers drop repeats by id and
-version. A local time-out would leave a gap in a ticket's order, so its records never time out.
+Only one relay works at a time. It may publish a row twice (killed between the acknowledgement and the deletion); readers drop repeats by
+id and version. A local time-out would leave a gap in a ticket's order, so its records never time out.
 """
 
 from collections.abc import Sequence

@@ -1,1 +1,1 @@
-
+"""Facts, commands and decisions, and how they travel. Imports nothing of ours."""

@@ -16,7 +16,7 @@ KeyOf = Callable[[Any], str]
 
 @dataclass(frozen=True, slots=True)
 class EventType:
-    """One kind of event: its class, where its schema lies (`schemas/FOLDER/snake_name.vN.avsc`), where it is published and under which key."""
+    """One kind of event: its class, its schema's folder (`schemas/FOLDER/snake_name.vN.avsc`), where it is published, under which key."""
 
     event: type[Event]
     folder: str

@@ -17,7 +17,10 @@ class DecisionPlace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CauseSettled(Event):
-    """The outcome of one fact or command, named by its place. May repeat: the highest era, then the last result, then the first offset count."""
+    """The outcome of one fact or command, named by its place.
+
+    It may repeat: what counts is the highest era, then the last result, then the first offset.
+    """
 
     recorded_at: int
     era: int

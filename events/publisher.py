@@ -32,7 +32,9 @@ PRODUCER_SETTINGS: dict[str, str | int | float | bool] = {
     "log_level": 3,
 }
 
-_NOT_DELIVERED_FOR_SURE = frozenset({KafkaError._QUEUE_FULL, KafkaError._PURGE_QUEUE, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART})
+_NOT_DELIVERED_FOR_SURE = frozenset(
+    {KafkaError._QUEUE_FULL, KafkaError._PURGE_QUEUE, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART}
+)
 _TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
 
 

@@ -4,7 +4,7 @@ Addresses come from the settings. Nothing here knows what the tables hold.
 """
 
 from collections.abc import Sequence
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import psycopg
 from psycopg import Connection, IsolationLevel
@@ -24,7 +24,7 @@ _ONE_AT_A_TIME = 4_717_001  # key of the advisory lock under which tables are ma
 
 
 def connect(address: str, name: str, schema: str = "public") -> Connection[Any]:
-    """Open a connection whose statements each stand alone unless a transaction is begun; raise psycopg.OperationalError when it cannot be."""
+    """Open a connection whose statements each stand alone unless a transaction is begun; raise psycopg.OperationalError if it fails."""
     options = " ".join(f"-c {key}={value}" for key, value in {**_SESSION_SETTINGS, "search_path": schema}.items())
     db = psycopg.connect(
         address,
@@ -56,4 +56,4 @@ def prepare(db: Connection[Any], models: Sequence[ReadModel]) -> None:
 def execute_all(db: Connection[Any], statements: str) -> None:
     """Run the statements of a DDL text; it comes from our own source, never from outside."""
     if statements.strip():
-        db.execute(cast(LiteralString, statements))
+        db.execute(statements)

@@ -1,7 +1,7 @@
 """What a read model is: pure functions over rows, and the shared ways to store what they return.
 
-Neither the functions nor this file know about Kafka, threads or positions; `consumers.loop` brings the records and moves the position. A row
-is fed by one partition of one topic. What joins topics is joined when it is read.
+Neither the functions nor this file know about Kafka, threads or positions; `consumers.loop` brings the records and moves the position. A
+row is fed by one partition of one topic. What joins topics is joined when it is read.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -78,7 +78,7 @@ def fold(handlers: Handlers, row: Any, event: Decision) -> Any:
 
 @dataclass(frozen=True)
 class Table:
-    """One table as COPY fills it: its name, its columns with their Postgres types, its key, and what shall happen to a row whose key is there."""
+    """One table as COPY fills it: its name, its columns with their Postgres types, its key, and what happens to a row already there."""
 
     name: str
     columns: Mapping[str, str]

@@ -1,7 +1,7 @@
 """The desk at work: one batch of facts and commands becomes decisions and outcomes in one transaction with its positions.
 
-Nobody is told of a decision here: the relay publishes what this leaves in the outbox. The rules are in `life` and `opening`; this file brings them
-what they need and gives what they allow an envelope.
+Nobody is told of a decision here: the relay publishes what this leaves in the outbox. The rules are in `life` and `opening`; this file
+brings them what they need and gives what they allow an envelope.
 """
 
 import time

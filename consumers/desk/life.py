@@ -1,7 +1,7 @@
 """The life of a ticket: which command is allowed in which status, and what it leads to (R122-R128, G9-G11).
 
-Pure: no clock, no database, no Kafka. `decide` answers a command with a change or a refusal; `evolve` folds a decision into the state. The desk
-adds the envelope to a change and stores it.
+Pure: no clock, no database, no Kafka. `decide` answers a command with a change or a refusal; `evolve` folds a decision into the state.
+The desk adds the envelope to a change and stores it.
 """
 
 from collections.abc import Mapping
@@ -49,10 +49,15 @@ class Step:
 _BEING_WORKED_ON = frozenset({Status.REGISTERED, Status.IN_PROCESSING, Status.AWAITING_CLARIFICATION})
 NOT_CLOSED = frozenset(Status) - {Status.CLOSED}
 
-#: The transition table. What is not here is not possible. A ticket that awaits clarification can be taken again: the citizen may have answered by phone.
+#: The transition table. What is not here is not possible. A ticket that awaits clarification can be taken again: the citizen may have
+#: answered by phone.
 STEPS: Mapping[type[Command], Step] = {
     commands.TakeTicket: Step(
-        tickets.TicketTaken, Status.IN_PROCESSING, frozenset({Status.REGISTERED, Status.AWAITING_CLARIFICATION}), ("queue",), frozenset({"queue"})
+        tickets.TicketTaken,
+        Status.IN_PROCESSING,
+        frozenset({Status.REGISTERED, Status.AWAITING_CLARIFICATION}),
+        ("queue",),
+        frozenset({"queue"}),
     ),
     commands.AskClarification: Step(
         tickets.ClarificationAsked,

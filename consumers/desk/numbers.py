@@ -48,8 +48,13 @@ class Counters:
         if not series:
             return
         named = [[s.prefix for s in series], [s.year for s in series]]
-        insert = "INSERT INTO desk_counter SELECT *, 0 FROM unnest(%s::text[], %s::int[]) AS n (prefix, year) ORDER BY 1, 2 ON CONFLICT DO NOTHING"
-        self._db.execute(insert, named)
+        self._db.execute(
+            """
+            INSERT INTO desk_counter SELECT *, 0 FROM unnest(%s::text[], %s::int[]) AS n (prefix, year) ORDER BY 1, 2
+            ON CONFLICT DO NOTHING
+            """,
+            named,
+        )
         rows = self._db.execute(
             """
             SELECT prefix, year, last FROM desk_counter

@@ -156,7 +156,7 @@ def _chat_closed(contact: Contact, _fact: chats.ChatClosed, _known: Known) -> Ve
 
 
 def _letter(contact: Contact, fact: letters.LetterReceived, known: Known) -> Verdict:
-    """Every letter with a sender opens a ticket unless a machine wrote it; what is missing is asked for, never a reason to drop it (G28)."""
+    """Every letter with a sender opens a ticket unless a machine wrote it; what is missing is asked for, never dropped (G28)."""
     if fact.auto_submitted:
         return Verdict(contact, (), "no_ticket", "auto_submitted")
     if not fact.has_sender:

@@ -108,7 +108,11 @@ def find_causes(db: Connection[Any], event_ids: Iterable[bytes]) -> dict[bytes, 
 
 
 def save(
-    db: Connection[Any], contacts: Mapping[bytes, Contact], tickets: Mapping[str, Ticket], causes: Sequence[Cause], settled: Sequence[outbox.Settled]
+    db: Connection[Any],
+    contacts: Mapping[bytes, Contact],
+    tickets: Mapping[str, Ticket],
+    causes: Sequence[Cause],
+    settled: Sequence[outbox.Settled],
 ) -> None:
     """Store what one batch changed."""
     _CONTACTS.write(db, list(contacts.values()))

@@ -15,7 +15,7 @@ CALL_AT = 1_741_933_613_120_000  # 2025-03-14T09:26:53.120+03:00
 _ids = count(1)
 
 
-def _said(kind: type[Any], contact: str, channel: str, given: dict[str, Any], defaults: dict[str, Any]) -> Any:
+def _said(kind: type[Any], contact: str, channel: str, given: dict[str, Any], defaults: dict[str, Any]) -> Fact:
     number = next(_ids)
     envelope = {
         "event_id": number.to_bytes(16, "big"),
@@ -26,7 +26,8 @@ def _said(kind: type[Any], contact: str, channel: str, given: dict[str, Any], de
         "channel": channel,
         "actor": "citizen",
     }
-    return kind(**{**envelope, **defaults, **given})
+    fact: Fact = kind(**{**envelope, **defaults, **given})
+    return fact
 
 
 _NOBODY: dict[str, Any] = {
@@ -42,7 +43,9 @@ _NOBODY: dict[str, Any] = {
 
 
 def call_started(contact: str = "call-1", **given: Any) -> Fact:
-    return _said(calls.CallStarted, contact, "phone", given, dict(leg=1, line="federal", country="RU", language="tt", has_phone=True, phone=b"P"))
+    return _said(
+        calls.CallStarted, contact, "phone", given, dict(leg=1, line="federal", country="RU", language="tt", has_phone=True, phone=b"P")
+    )
 
 
 def call_answered(contact: str = "call-1", **given: Any) -> Fact:
@@ -51,7 +54,11 @@ def call_answered(contact: str = "call-1", **given: Any) -> Fact:
 
 def call_ended(contact: str = "call-1", **given: Any) -> Fact:
     return _said(
-        calls.CallEnded, contact, "phone", given, dict(leg=1, ending="completed", wait_s=3, talk_s=60, connected_at=None, actor="process:telephony")
+        calls.CallEnded,
+        contact,
+        "phone",
+        given,
+        dict(leg=1, ending="completed", wait_s=3, talk_s=60, connected_at=None, actor="process:telephony"),
     )
 
 
@@ -72,21 +79,34 @@ def letter(contact: str = "letter-1", **given: Any) -> Fact:
     plain = {
         **_NOBODY,
         **dict(has_sender=True, has_name=True, has_phone=True, has_text=True, name=b"N", phone=b"P", text=b"T", sender=b"S", subject=None),
-        **dict(size_bytes=900, raw_digest=b"d" * 32, message_key=b"m" * 16, auto_submitted=False, text_cut=False, thread_keys=(), attachments=()),
+        **dict(
+            size_bytes=900,
+            raw_digest=b"d" * 32,
+            message_key=b"m" * 16,
+            auto_submitted=False,
+            text_cut=False,
+            thread_keys=(),
+            attachments=(),
+        ),
     }
     plain.pop("email")
     return _said(letters.LetterReceived, contact, "email", given, plain)
 
 
 def request(contact: str = "form-1", **given: Any) -> Fact:
-    plain = {**_NOBODY, **dict(category="technical", topic="", service="", reply_by="cabinet", cabinet_id=b"C", text=b"T", has_text=True, attachments=())}
+    plain = {
+        **_NOBODY,
+        **dict(category="technical", topic="", service="", reply_by="cabinet", cabinet_id=b"C", text=b"T", has_text=True, attachments=()),
+    }
     return _said(CabinetRequestFiled, contact, "cabinet", given, plain)
 
 
 def complaint(contact: str = "paper-1", channel: str = "complaint", **given: Any) -> Fact:
     plain = {
         **_NOBODY,
-        **dict(filed_by="paper", violation="rudeness", wanted="apology", signature_kind="handwritten", signed_on="2025-03-14", call_at=None),
+        **dict(
+            filed_by="paper", violation="rudeness", wanted="apology", signature_kind="handwritten", signed_on="2025-03-14", call_at=None
+        ),
         **dict(about_ticket="", has_operator=False, operator_name=None, evidence=()),
     }
     return _said(ComplaintFiled, contact, channel, given, plain)

@@ -15,6 +15,8 @@ def test_a_number_has_at_least_six_digits_and_may_outgrow_them(sequence: int, nu
     assert written(Series("RU", 2025), sequence, 6) == number
 
 
-@pytest.mark.parametrize(("at", "year"), [(datetime(2025, 12, 31, 20, 59, 59, tzinfo=UTC), 2025), (datetime(2025, 12, 31, 21, tzinfo=UTC), 2026)])
+@pytest.mark.parametrize(
+    ("at", "year"), [(datetime(2025, 12, 31, 20, 59, 59, tzinfo=UTC), 2025), (datetime(2025, 12, 31, 21, tzinfo=UTC), 2026)]
+)
 def test_the_year_turns_at_midnight_in_the_service_s_zone(at: datetime, year: int) -> None:
     assert series_of("RU", int(at.timestamp()) * 1_000_000, MOSCOW) == Series("RU", year)

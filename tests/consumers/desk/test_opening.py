@@ -1,6 +1,7 @@
 """What opens a ticket (G37, R43, R315, R334)."""
 
 import itertools
+from typing import Any
 
 import pytest
 
@@ -52,7 +53,9 @@ def test_an_abandoned_call_opens_nothing_and_says_why() -> None:
 
 
 def test_an_operator_s_note_registers_a_call_before_it_ends_and_the_end_opens_no_second_one() -> None:
-    story = given(call_started(), call_answered(), noted(disposition="registered", kind="request", topic="passport.term", text=b"T"), call_ended())
+    story = given(
+        call_started(), call_answered(), noted(disposition="registered", kind="request", topic="passport.term", text=b"T"), call_ended()
+    )
 
     assert len(story.tickets) == 1
     assert (story.decisions[0].kind, story.decisions[0].text) == ("request", b"T")  # type: ignore[attr-defined]
@@ -110,8 +113,10 @@ def test_a_message_never_makes_an_operator_s_command_stale() -> None:
     assert story.ticket().version == 1
 
 
-@pytest.mark.parametrize(("said", "rule"), [({"auto_submitted": True}, "auto_submitted"), ({"has_sender": False, "sender": None}, "no_sender")])
-def test_a_machine_s_letter_and_one_from_nobody_open_nothing(said: dict[str, object], rule: str) -> None:
+@pytest.mark.parametrize(
+    ("said", "rule"), [({"auto_submitted": True}, "auto_submitted"), ({"has_sender": False, "sender": None}, "no_sender")]
+)
+def test_a_machine_s_letter_and_one_from_nobody_open_nothing(said: dict[str, Any], rule: str) -> None:
     verdict = given().when(letter(**said))
 
     assert (verdict.result, verdict.rule) == ("no_ticket", rule)

@@ -1,0 +1,75 @@
+"""Examples of every event, and whether each is read as its author meant it.
+
+An example is one JSON object: each field by its name, numbers and text as they are, ids and sealed values in hex, `null` where nobody gave
+one. Knows that form and Avro's encoding; must not know the codec, so that examples of old versions are tried as well.
+"""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fastavro
+
+from events.catalogue import EventType
+from events.decoders import HEADER_BYTES, RAW_ERRORS, Avro, NoDecoder, Undecodable, compile_decoder
+from events.schemas import snake
+
+
+def example_path(folder: Path, kind: EventType, version: int) -> Path:
+    """Where the example of one version lies."""
+    return folder / "examples" / kind.folder / f"{snake(kind.event.__name__)}.v{version}.json"
+
+
+def read_example(path: Path, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the example in `path` with its hex turned into bytes. OSError if there is none; ValueError or KeyError if it is broken."""
+    record: dict[str, Any] = _values(schema, json.loads(path.read_text("utf-8")), {})
+    return record
+
+
+def _values(avro: Avro, value: Any, named: dict[str, Avro]) -> Any:
+    if isinstance(avro, str):
+        return _values(named[avro], value, named) if avro in named else bytes.fromhex(value) if avro == "bytes" else value
+    if isinstance(avro, list):
+        if value is not None or not isinstance(avro[1], str):  # a type defined here may be named later
+            one = _values(avro[1], "" if value is None else value, named)
+        return None if value is None else one
+    if avro["type"] == "fixed":
+        named[avro["name"]] = avro
+        return bytes.fromhex(value)
+    if avro["type"] == "array":
+        return [_values(avro["items"], one, named) for one in value]
+    if avro["type"] == "record":
+        if unknown := value.keys() - {one["name"] for one in avro["fields"]}:
+            raise ValueError(f"no such fields: {', '.join(sorted(unknown))}")
+        return {one["name"]: _values(one["type"], value[one["name"]], named) for one in avro["fields"]}
+    return value
+
+
+def example_problems(folder: Path, kind: EventType, version: int, schema: dict[str, Any], newest: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with one version's example: missing, broken, or decoded to something else."""
+    path = example_path(folder, kind, version)
+    place = path.relative_to(folder)
+    out = io.BytesIO()
+    out.write(b"\0" * HEADER_BYTES)
+    try:
+        record = read_example(path, schema)
+        fastavro.schemaless_writer(out, fastavro.parse_schema(schema), record)
+        event = compile_decoder(schema, newest, kind.event)(out.getvalue())
+    except OSError:
+        yield f"{place} is missing"
+    except (ValueError, KeyError, TypeError, AttributeError, NoDecoder, Undecodable, *RAW_ERRORS) as wrong:
+        yield f"{place} does not fit its schema: {type(wrong).__name__} {wrong}"
+    else:
+        for name, value in record.items():
+            if hasattr(event, name) and not _same(getattr(event, name), value):
+                yield f"{place}: {name} is decoded to something else"
+
+
+def _same(decoded: Any, written: Any) -> bool:
+    if isinstance(decoded, tuple):
+        return len(decoded) == len(written) and all(_same(one, other) for one, other in zip(decoded, written, strict=True))
+    if isinstance(written, dict):
+        return all(_same(getattr(decoded, name), value) for name, value in written.items())
+    return bool(decoded == written)

@@ -1,0 +1,258 @@
+"""What must hold for the folder of schemas, each rule a small function that yields what is wrong in words.
+
+Knows the catalogue, the classes and the rules for public schemas; must not know topics' servers or registries. Runs in `hotline schemas
+check` and in the tests, so that an untagged field, an edited schema or a forgotten example fails the build.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
+
+import fastavro
+import fastavro.schema
+
+from events.catalogue import EVENT_TYPES, EventType
+from events.decoders import Avro
+from events.envelope import Command, Decision, Event, Fact
+from events.schema_examples import example_path, example_problems
+from events.schemas import FIRST_ID, LOCK, BadSchemas, files_of, fingerprint, full_name, read_lock, record_name, subject, topics
+
+UNKNOWN = "unknown"
+PEOPLE = frozenset({"citizen", "operator", "third person"})
+CATEGORIES = frozenset({"name", "contact", "identifier", "document", "link", "free text"})
+CODES = frozenset({
+    "actor", "channel", "command word", "country", "date", "idempotency key", "language", "media type", "our own words", "process name",
+    "record key", "register", "rule", "ticket number", "topic name",
+})  # fmt: skip
+"""What text in clear may be: never anything that a person said or is called."""
+FIXED_BYTES = {"hotline.Id": 16, "hotline.Digest": 32}
+_ENVELOPES = (Fact, Command, Decision, Event)
+_ENVELOPE_TYPES: dict[str, Avro] = {
+    **dict.fromkeys(("event_id", "contact_id", "body_digest", "cause_id"), "hotline.Id"),
+    **dict.fromkeys(("occurred_at", "received_at", "recorded_at", "era"), "long"),
+    **dict.fromkeys(("occurred_offset_min", "version", "cycle", "cause_ordinal", "cause_count", "reference_version"), "int"),
+    **dict.fromkeys(("channel", "actor", "target", "name", "idempotency_key", "number"), "string"),
+    "expected_version": ["null", "int"],
+}
+_PLAIN = {"string": str, "bytes": bytes, "int": int, "long": int, "boolean": bool}
+_OTHER_FILES = frozenset({LOCK, "topics.toml", "README.md"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """One schema file, read."""
+
+    kind: EventType
+    number: int
+    path: Path
+    schema: dict[str, Any]
+
+
+def problems(folder: Path) -> list[str]:
+    """Return everything wrong with the schemas in `folder`, one line each."""
+    found: list[str] = []
+    versions: list[_Version] = []
+    for kind in EVENT_TYPES:
+        files = files_of(kind, folder)
+        if list(files) != list(range(1, len(files) + 1)) or not files:
+            found.append(f"{record_name(kind)}: versions must be 1, 2, 3 …, found {list(files)}")
+        for number, path in files.items():
+            try:
+                version = _Version(kind, number, path, json.loads(path.read_text("utf-8")))
+                fastavro.parse_schema(version.schema)
+            except (ValueError, KeyError, TypeError, fastavro.schema.SchemaParseException, fastavro.schema.UnknownType) as wrong:
+                found.append(f"{path.name}: no Avro schema: {wrong}")
+            else:
+                versions.append(version)
+    for version in versions:
+        found += (f"{version.path.name}: {wrong}" for wrong in _version_problems(version))
+    found += _class_problems(versions)
+    found += _compatibility_problems(versions)
+    found += _lock_problems(versions, read_lock(folder))
+    if not found:  # examples need schemas that can be read
+        for version in versions:
+            newest = [one for one in versions if one.kind is version.kind][-1]
+            found += example_problems(folder, version.kind, version.number, version.schema, newest.schema)
+    return [*found, *_topic_problems(folder), *_orphans(folder)]
+
+
+def _version_problems(version: _Version) -> Iterator[str]:
+    if version.schema.get("type") != "record" or full_name(version.schema) != record_name(version.kind):
+        yield f"must be a record called {record_name(version.kind)}"
+        return
+    yield from _record_problems(version.schema, set())
+    envelope = [one.name for one in fields(_envelope_of(version.kind.event))]
+    first = version.schema["fields"][: len(envelope)]
+    if [one["name"] for one in first] != envelope:
+        yield f"must begin with the envelope: {', '.join(envelope)}"
+    for one in first:
+        if _type_name(one["type"]) != _ENVELOPE_TYPES.get(one["name"]):
+            yield f"{one['name']}: must be {_ENVELOPE_TYPES.get(one['name'])} as in every envelope"
+
+
+def _envelope_of(event: type[Event]) -> type[Event]:
+    return next(envelope for envelope in _ENVELOPES if issubclass(event, envelope))
+
+
+def _type_name(avro: Avro) -> Avro:
+    return avro["name"] if isinstance(avro, dict) and "name" in avro else avro
+
+
+def _record_problems(record: Mapping[str, Any], defined: set[str]) -> Iterator[str]:
+    if not record.get("doc"):
+        yield f"{record['name']} has no doc"
+    for one in record["fields"]:
+        if not one.get("doc"):
+            yield f"{one['name']} has no doc"
+        yield from (f"{one['name']}: {wrong}" for wrong in _tag_problems(one, _plain_type(one["type"])))
+        yield from (f"{one['name']}: {wrong}" for wrong in _type_problems(one["type"], defined))
+        if isinstance(one["type"], list) and ("default" not in one or one["default"] is not None):
+            yield f"{one['name']}: a union needs the default null"
+
+
+def _plain_type(avro: Avro) -> Avro:
+    """Return what a field holds, looked at through null unions and arrays."""
+    if isinstance(avro, list):
+        return _plain_type(avro[-1])
+    return _plain_type(avro["items"]) if isinstance(avro, dict) and avro["type"] == "array" else avro
+
+
+def _tag_problems(one: Mapping[str, Any], plain: Avro) -> Iterator[str]:
+    personal, code = one.get("personal"), one.get("code")
+    if plain in ("bytes", "string") and personal is None and code is None:
+        yield "needs a tag: `personal` (whose and which category) or `code` (why it is about nobody)"
+    if code is not None and (plain != "string" or code not in CODES or personal is not None):
+        yield f"`code` stands at text in clear and is one of: {', '.join(sorted(CODES))}"
+    if personal is None:
+        return
+    if plain != "bytes":
+        yield "what is personal is sealed, so its type is bytes"
+    if set(personal) != {"of", "kind"} or personal["of"] not in PEOPLE or personal["kind"] not in CATEGORIES:
+        yield f"`personal` says `of` ({', '.join(sorted(PEOPLE))}) and `kind` ({', '.join(sorted(CATEGORIES))})"
+
+
+def _type_problems(avro: Avro, defined: set[str]) -> Iterator[str]:
+    if isinstance(avro, list):
+        if len(avro) != 2 or avro[0] != "null":  # noqa: PLR2004
+            yield "a union is null and one type, in this order"
+        yield from _type_problems(avro[-1], defined)
+    elif isinstance(avro, str):
+        if avro not in _PLAIN and avro not in defined:
+            yield f"no type {avro} before this place"
+    elif avro["type"] == "fixed":
+        defined.add(avro["name"])
+        if FIXED_BYTES.get(avro["name"]) != avro["size"]:
+            yield f"a fixed is one of {FIXED_BYTES}"
+    elif avro["type"] == "enum":
+        if avro["symbols"][:1] != [UNKNOWN] or avro.get("default") != UNKNOWN:
+            yield f"an enum has `{UNKNOWN}` as its first symbol and its default"
+    elif avro["type"] == "array":
+        yield from _type_problems(avro["items"], defined)
+    elif avro["type"] == "record":
+        yield from _record_problems(avro, defined)
+    else:
+        yield f"no events are made of {avro['type']}"
+
+
+def _class_problems(versions: list[_Version]) -> Iterator[str]:
+    """Compare the newest version of each event with its class: the same fields in the same order, of fitting types."""
+    newest = {version.kind.event: version for version in versions}
+    for event, version in newest.items():
+        if "fields" in version.schema:
+            yield from (f"{version.path.name}: {wrong}" for wrong in _fields_problems(event, version.schema["fields"]))
+
+
+def _fields_problems(kind: type, avro_fields: list[dict[str, Any]]) -> Iterator[str]:
+    names = [one.name for one in fields(kind)]
+    if [one["name"] for one in avro_fields] != names:
+        yield f"fields differ from the class {kind.__name__} or stand in another order"
+        return
+    hints = get_type_hints(kind)
+    for one in avro_fields:
+        if not _fits(hints[one["name"]], one["type"]):
+            yield f"{one['name']}: the class says {hints[one['name']]}, the schema {json.dumps(one['type'])}"
+
+
+def _fits(hint: Any, avro: Avro) -> bool:
+    nullable = isinstance(hint, UnionType)
+    if nullable != isinstance(avro, list):
+        return False
+    if nullable:
+        return _fits(next(one for one in get_args(hint) if one is not type(None)), avro[-1])  # type: ignore[index]
+    if isinstance(avro, dict) and avro["type"] == "array":
+        return get_origin(hint) is tuple and _fits(get_args(hint)[0], avro["items"])
+    if isinstance(avro, dict) and avro["type"] == "record":
+        return is_dataclass(hint) and not list(_fields_problems(hint, avro["fields"]))  # type: ignore[arg-type]
+    if isinstance(avro, dict):
+        return hint is {"fixed": bytes, "enum": str}.get(avro["type"])
+    return hint is (bytes if avro in FIXED_BYTES else _PLAIN.get(avro if isinstance(avro, str) else ""))
+
+
+def _compatibility_problems(versions: list[_Version]) -> Iterator[str]:
+    """Every version must read every other (FULL_TRANSITIVE): what comes or goes has a default, what stays keeps its type."""
+    for new in versions:
+        for old in (one for one in versions if one.kind is new.kind and one.number < new.number):
+            then = {one["name"]: one for one in old.schema["fields"]}
+            now = {one["name"]: one for one in new.schema["fields"]}
+            for name in sorted(then.keys() ^ now.keys()):
+                if "default" not in (then.get(name) or now[name]):
+                    yield f"{new.path.name}: {name} comes or goes since version {old.number} and has no default"
+            for name in sorted(then.keys() & now.keys()):
+                if _shape(then[name]["type"]) != _shape(now[name]["type"]):
+                    yield f"{new.path.name}: {name} has another type than in version {old.number}"
+
+
+def _shape(avro: Avro) -> object:
+    """Return a type without its words, by name where it has one; enums may gain symbols, since each has a default."""
+    if isinstance(avro, list):
+        return [_shape(one) for one in avro]
+    if isinstance(avro, dict) and avro["type"] == "record":
+        return [(one["name"], _shape(one["type"])) for one in avro["fields"]]
+    if isinstance(avro, dict) and avro["type"] == "array":
+        return {"items": _shape(avro["items"])}
+    return _type_name(avro)
+
+
+def _lock_problems(versions: list[_Version], lock: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str]:
+    locked = {(name, number): entry for name, entries in lock.items() for number, entry in entries.items()}
+    owner: dict[int, Path] = {}
+    for version in versions:
+        for topic in version.kind.topics:
+            name = subject(topic, version.kind)
+            entry = locked.pop((name, str(version.number)), None)
+            if entry is None:
+                yield f"{name} version {version.number} is not in {LOCK}: python -m events.schemas lock"
+                continue
+            if entry["fingerprint"] != fingerprint(version.schema):
+                yield f"{version.path.name} is not what {LOCK} holds: make a new version instead of editing a locked one"
+            if entry["id"] < FIRST_ID or owner.setdefault(entry["id"], version.path) != version.path:
+                yield f"{name} version {version.number}: id {entry['id']} is below {FIRST_ID} or belongs to another schema"
+    yield from (f"{LOCK}: {name} version {number} has no file" for name, number in sorted(locked))
+
+
+def _topic_problems(folder: Path) -> Iterator[str]:
+    try:
+        wanted = topics.__wrapped__(folder)
+    except (BadSchemas, OSError, ValueError, KeyError) as wrong:
+        yield f"topics.toml: {wrong}"
+        return
+    used = {(topic, kind.folder) for kind in EVENT_TYPES for topic in kind.topics}
+    said = {(name, family) for name, topic in wanted.items() for family in topic.families}
+    yield from (f"topics.toml: {topic} must name the family {family}" for topic, family in sorted(used - said))
+    yield from (f"topics.toml: {topic} has no events of the family {family}" for topic, family in sorted(said - used))
+    for topic in wanted.values():
+        if not (topic.owner and topic.holds and topic.key and topic.written_by and topic.partitions > 0 and topic.cleanup == "delete"):
+            yield f"topics.toml: {topic.name} needs owner, holds, key, written_by, partitions, and is never compacted"
+
+
+def _orphans(folder: Path) -> Iterator[str]:
+    expected = {folder / name for name in _OTHER_FILES}
+    for kind in EVENT_TYPES:
+        for number, path in files_of(kind, folder).items():
+            expected |= {path, example_path(folder, kind, number)}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path not in expected:
+            yield f"{path.relative_to(folder)} belongs to nothing in the catalogue"

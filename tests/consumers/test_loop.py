@@ -1,0 +1,224 @@
+"""The loop: only what is owned, new and without a hole is applied, whatever a batch brings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+from psycopg import Connection
+
+from consumers.kafka import CONSUMER_SETTINGS
+from consumers.loop import COME_BACK, Follower, Hole, PastTheLog, is_void
+from events.codec import Encoded, UnknownSchema, load_codec
+from events.envelope import TICKETS, Decision, Event
+from events.outcomes import EraOpened
+from events.publisher import PRODUCER_SETTINGS
+from events.tickets import TicketTaken
+from projectors.positions import Position
+from projectors.record import Record
+
+TAKEN = TicketTaken(
+    event_id=b"e" * 16,
+    occurred_at=1,
+    occurred_offset_min=180,
+    received_at=2,
+    recorded_at=3,
+    number="RU-2025-001234",
+    version=2,
+    cycle=1,
+    era=1,
+    cause_id=b"c" * 16,
+    cause_ordinal=1,
+    cause_count=1,
+    actor="operator:17",
+    reference_version=1,
+    queue="accounts",
+)
+MARK = EraOpened(event_id=b"m" * 16, occurred_at=1, occurred_offset_min=0, received_at=1, recorded_at=1, era=2)
+
+
+@dataclass
+class FakeMessage:
+    """What the client gives for one record."""
+
+    at: int
+    said: bytes
+    failure: KafkaError | None = None
+    number: int = 0
+
+    def topic(self) -> str:
+        return TICKETS
+
+    def partition(self) -> int:
+        return self.number
+
+    def offset(self) -> int:
+        return self.at
+
+    def value(self) -> bytes:
+        return self.said
+
+    def key(self) -> bytes:
+        return b"RU-2025-001234"
+
+    def timestamp(self) -> tuple[int, int]:
+        return (2, 1_700_000_000_000)
+
+    def error(self) -> KafkaError | None:
+        return self.failure
+
+
+class FakeConsumer:
+    """A client that has one batch to give."""
+
+    def __init__(self, messages: Sequence[FakeMessage]) -> None:
+        self.messages = list(messages)
+
+    def subscribe(self, *_: Any, **__: Any) -> None:
+        """Nobody assigns anything here."""
+
+    def poll(self, _: float) -> FakeMessage | None:
+        return self.messages.pop(0) if self.messages else None
+
+    def consume(self, _: int, timeout: float) -> list[FakeMessage]:
+        batch, self.messages = self.messages, []
+        return batch
+
+
+@dataclass
+class Kept:
+    """A read model that remembers what it was given."""
+
+    name: str = "kept"
+    version: int = 1
+    topics: tuple[str, ...] = (TICKETS,)
+    ddl: str = ""
+    views: str = ""
+    wants_all: bool = False
+    seen: list[Record] = field(default_factory=list)
+
+    def apply(self, db: Connection[Any], records: Sequence[Record]) -> None:
+        self.seen += records
+
+
+class FakeDatabase:
+    """Counts nothing and forbids nothing: the fence has tests of its own."""
+
+    class _Cursor:
+        rowcount = 1
+
+    def transaction(self) -> "FakeDatabase":
+        return self
+
+    def execute(self, *_: Any) -> "_Cursor":
+        return self._Cursor()
+
+    def __enter__(self) -> "FakeDatabase":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to undo."""
+
+
+def _bytes(event: Event) -> bytes:
+    encoded: Encoded = load_codec().encode(event, "/tests", topic=TICKETS)
+    return encoded.value
+
+
+def _step(messages: Sequence[FakeMessage], model: Kept, held: Position) -> Follower:
+    follower = Follower(FakeConsumer(messages), FakeDatabase(), (model,), load_codec(), {TICKETS: "id"})  # type: ignore[arg-type]
+    follower._owned[TICKETS, 0] = {"kept_v1": held}
+    follower.step()
+    return follower
+
+
+def test_what_was_applied_before_and_what_belongs_to_others_is_left_out() -> None:
+    model = Kept()
+
+    follower = _step(
+        [FakeMessage(at, _bytes(TAKEN), number=n) for at, n in ((3, 0), (4, 0), (4, 0), (9, 1), (5, 0))], model, Position(1, 4, 1)
+    )
+
+    assert [record.offset for record in model.seen] == [4, 5]
+    assert follower._owned[TICKETS, 0]["kept_v1"] == Position(1, 6, 1)
+
+
+def test_a_missing_offset_stops_the_process() -> None:
+    with pytest.raises(Hole, match="expected 4, got 5"):
+        _step([FakeMessage(5, _bytes(TAKEN))], Kept(), Position(1, 4, 1))
+
+
+def test_a_position_outside_the_log_stops_the_process() -> None:
+    with pytest.raises(PastTheLog):
+        _step([FakeMessage(4, b"", KafkaError(KafkaError._AUTO_OFFSET_RESET))], Kept(), Position(1, 4, 1))
+
+
+@pytest.mark.parametrize("failure", [UnknownSchema(7), KafkaException(KafkaError(KafkaError._TRANSPORT))])
+def test_what_time_can_heal_is_come_back_to(failure: Exception) -> None:
+    assert isinstance(failure, COME_BACK)
+
+
+def test_a_newer_producer_s_schema_is_waited_for_and_nothing_is_skipped() -> None:
+    model = Kept()
+
+    with pytest.raises(UnknownSchema):
+        _step([FakeMessage(4, _bytes(TAKEN)), FakeMessage(5, b"\0" + (999_999_999).to_bytes(4, "big"))], model, Position(1, 4, 1))
+
+    assert model.seen == []
+
+
+def test_bytes_nobody_can_read_go_to_those_who_want_all_and_are_passed_by_the_others() -> None:
+    auditor, clerk = Kept(wants_all=True), Kept()
+    for model in (auditor, clerk):
+        follower = _step([FakeMessage(4, b"garbage"), FakeMessage(5, _bytes(TAKEN))], model, Position(1, 4, 1))
+        assert follower._owned[TICKETS, 0]["kept_v1"].next_offset == 6
+
+    assert [(r.offset, r.event is None, r.raw) for r in auditor.seen][0] == (4, True, b"garbage")
+    assert [r.offset for r in clerk.seen] == [5]
+
+
+def test_after_the_mark_of_an_era_what_an_older_desk_says_is_void() -> None:
+    auditor, clerk = Kept(wants_all=True), Kept()
+    new = _bytes(replace(TAKEN, era=2))
+    for model in (auditor, clerk):
+        follower = _step(
+            [FakeMessage(at, said) for at, said in enumerate((_bytes(TAKEN), _bytes(MARK), _bytes(TAKEN), new))], model, Position(1, 0, 1)
+        )
+        assert follower._owned[TICKETS, 0]["kept_v1"].era == 2
+
+    assert [(r.offset, r.void) for r in auditor.seen] == [(0, False), (1, False), (2, True), (3, False)]
+    assert [r.offset for r in clerk.seen] == [0, 1, 3]
+
+
+def test_only_decisions_and_outcomes_can_be_void() -> None:
+    record = Record(TICKETS, 0, 0, b"", 0, b"", MARK)
+
+    assert not is_void(record, 9)
+    assert is_void(record._replace(event=TAKEN), 9)
+    assert isinstance(TAKEN, Decision)
+
+
+def test_the_clients_settings_are_the_safe_ones_and_not_the_library_s() -> None:
+    assert (
+        PRODUCER_SETTINGS.items()
+        >= {
+            "enable.idempotence": True,
+            "acks": "all",
+            "partitioner": "murmur2_random",
+            "linger.ms": 5,
+            "compression.type": "zstd",
+            "message.max.bytes": 4_194_304,
+        }.items()
+    )
+    assert (
+        CONSUMER_SETTINGS.items()
+        >= {
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+            "check.crcs": True,
+            "isolation.level": "read_committed",
+            "group.protocol": "consumer",
+            "fetch.queue.backoff.ms": 5,
+        }.items()
+    )
