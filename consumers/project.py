@@ -5,11 +5,12 @@ from threading import Event as Flag
 
 from consumers.kafka import make_consumer, topic_ids
 from consumers.loop import Follower, keep_following
+from events import reference
 from events.codec import load_codec
 from events.settings import Settings
 from projectors import database
 from projectors.model import ReadModel, consumer_of
-from projectors.registry import PROJECTIONS
+from projectors.registry import projections
 
 
 class UnknownModel(Exception):
@@ -18,15 +19,16 @@ class UnknownModel(Exception):
 
 def run_one(settings: Settings, stop: Flag, name: str) -> None:
     """Follow with the read model `name` alone."""
-    model = next((m for m in PROJECTIONS if m.name == name), None)
-    if model is None:
-        raise UnknownModel(f"{name}: known are {', '.join(m.name for m in PROJECTIONS)}")
+    models = {model.name: model for model in projections(reference.load(settings.reference))}
+    if name not in models:
+        raise UnknownModel(f"{name}: known are {', '.join(models)}")
+    model = models[name]
     run(settings, stop, (model,), group=consumer_of(model))
 
 
 def run_all(settings: Settings, stop: Flag) -> None:
     """Follow with every read model from one read."""
-    run(settings, stop, PROJECTIONS, group="projectors")
+    run(settings, stop, projections(reference.load(settings.reference)), group="projectors")
 
 
 def run(settings: Settings, stop: Flag, models: Sequence[ReadModel], group: str) -> None:

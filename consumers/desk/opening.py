@@ -180,6 +180,7 @@ def _complaint(contact: Contact, fact: ComplaintFiled, known: Known) -> Verdict:
     told = with_details(contact, fact)._replace(kind="complaint")
     if fact.filed_by != "phone":
         return _already_registered(contact) if contact.numbers else _open(told, fact, known)
+    told = told._replace(channel="phone")  # the contact is the call, whoever speaks of it first
     if contact.numbers:
         return Verdict(contact, (_details(contact.numbers[-1], fact, kind="complaint"),), "decided")
     return _open_call_when_over(told, fact, known)

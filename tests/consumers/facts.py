@@ -101,7 +101,7 @@ def request(contact: str = "form-1", **given: Any) -> Fact:
     return _said(CabinetRequestFiled, contact, "cabinet", given, plain)
 
 
-def complaint(contact: str = "paper-1", channel: str = "complaint", **given: Any) -> Fact:
+def complaint(contact: str = "paper-1", known_as: str = "complaint", **given: Any) -> Fact:
     plain = {
         **_NOBODY,
         **dict(
@@ -109,7 +109,7 @@ def complaint(contact: str = "paper-1", channel: str = "complaint", **given: Any
         ),
         **dict(about_ticket="", has_operator=False, operator_name=None, evidence=()),
     }
-    return _said(ComplaintFiled, contact, channel, given, plain)
+    return _said(ComplaintFiled, contact, known_as, given, plain)
 
 
 _COMMAND_FIELDS: dict[str, tuple[type[Command], dict[str, Any]]] = {

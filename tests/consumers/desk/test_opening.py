@@ -124,7 +124,9 @@ def test_a_machine_s_letter_and_one_from_nobody_open_nothing(said: dict[str, Any
 
 def test_a_complaint_on_paper_opens_a_ticket_and_one_by_phone_says_what_the_call_is_about() -> None:
     paper = _registered((complaint(),))
-    phone = _registered((call_started(), complaint("call-1", "phone", filed_by="phone"), call_answered(), call_ended()))
+    phone = _registered(
+        (complaint("call-1", "phone", channel="complaint", filed_by="phone"), call_started(), call_answered(), call_ended())
+    )
 
     assert (paper.kind, paper.channel) == ("complaint", "complaint")
     assert (phone.kind, phone.channel) == ("complaint", "phone")
