@@ -29,6 +29,8 @@ For a record of an id, a time, an offset, a name of a queue and a sealed text, t
         if k := STEP[b[p]]:                                    # a length of one byte: how far the next field is
             e.queue = b[p + 1 : (p := p + k)].decode()
         elif …                                                 # a length of two bytes, of more
+        if NUL in e.queue:                                     # a stranger's text that would stop every table
+            raise Undecodable("…")
         if (n := b[p]) == 0:                                   # first branch of the union: null
             e.question = None
             p += 1
@@ -120,6 +122,7 @@ _READERS: dict[str, Any] = {
     "ZIGZAG": tuple(n >> 1 ^ -(n & 1) for n in range(1 << 14)),
     "STEP": tuple(0 if n & 129 else 1 + (n >> 1) for n in range(256)),
     "TRUTH": (False, True),
+    "NUL": "\0",
     "new": object.__new__,
 }
 
@@ -220,6 +223,7 @@ def _read(source: _Source, into: str, avro: Avro, hint: object) -> None:
         _read_number(source, into, 64)
     elif avro == "string":
         _read_text(source, into, ".decode()")
+        source.write(f"if NUL in {into}:", "    raise Undecodable('a text holds NUL, which no table can')")
     elif avro == "bytes":
         _read_text(source, into, "")
     elif avro == "boolean":

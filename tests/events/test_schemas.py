@@ -1,0 +1,222 @@
+"""The folder of schemas keeps its own rules, and the check notices whoever breaks one."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from events.catalogue import EVENT_TYPES
+from events.outcomes import EraOpened
+from events.schemas import FIRST_ID, FOLDER, BadSchemas, check, extend_lock, load, read_lock, topics
+from events.tickets import TicketRefused, TicketTaken
+
+_REFUSED = "tickets/ticket_refused.v1.avsc"
+_ENDED = "calls/call_ended.v1.avsc"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(FOLDER, tmp_path / "schemas"))
+
+
+def _edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    document = json.loads(path.read_text("utf-8"))
+    change(document)
+    path.write_text(json.dumps(document), "utf-8")
+
+
+def _field(schema: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(one for one in schema["fields"] if one["name"] == name)
+
+
+def test_the_schemas_keep_every_rule() -> None:
+    assert check() == []
+
+
+def test_every_event_type_has_an_id_of_ours_on_each_of_its_topics() -> None:
+    schemas = load()
+
+    for kind in EVENT_TYPES:
+        for topic in kind.topics:
+            assert schemas.by_id[schemas.latest_id(kind.event, topic)].event is kind.event
+    assert min(schemas.by_id) == FIRST_ID
+
+
+def test_a_schema_under_two_subjects_has_one_id() -> None:
+    schemas = load()
+
+    assert schemas.latest_id(EraOpened, "hotline.tickets") == schemas.latest_id(EraOpened, "hotline.outcomes")
+    assert len(schemas.by_id[schemas.latest_id(EraOpened, "hotline.tickets")].subjects) == 2
+
+
+def test_an_event_has_no_id_on_a_topic_where_it_has_no_business() -> None:
+    with pytest.raises(KeyError):
+        load().latest_id(TicketTaken, "hotline.contacts")
+
+
+def test_facts_are_kept_without_end_and_dead_letters_three_years() -> None:
+    wanted = topics()
+
+    assert {wanted[name].retention_ms for name in wanted if name != "hotline.dead-letters"} == {-1}
+    assert wanted["hotline.dead-letters"].retention_ms == 1_096 * 24 * 3_600_000
+    assert {topic.partitions for topic in wanted.values()} == {12}
+
+
+def _with_field(name: str, **changed: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda schema: _field(schema, name).update(changed)
+
+
+def _without(name: str, key: str) -> Callable[[dict[str, Any]], object]:
+    return lambda schema: _field(schema, name).pop(key)
+
+
+def _swapped(schema: dict[str, Any]) -> None:
+    schema["fields"][0:2] = reversed(schema["fields"][0:2])
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "complaint"),
+    [
+        (_REFUSED, _without("explanation", "personal"), "needs a tag"),
+        (_REFUSED, _without("reason_code", "code"), "needs a tag"),
+        (_REFUSED, _with_field("reason_code", code="customer's words"), "`code` stands at text in clear"),
+        (_REFUSED, _with_field("explanation", personal={"of": "somebody", "kind": "free text"}), "`personal` says"),
+        (_REFUSED, _with_field("explanation", type=["null", "string"]), "sealed, so its type is bytes"),
+        (_REFUSED, _without("explanation", "doc"), "explanation has no doc"),
+        (_REFUSED, lambda schema: schema.pop("doc"), "TicketRefused has no doc"),
+        (_REFUSED, _without("explanation", "default"), "default null"),
+        (_REFUSED, _swapped, "must begin with the envelope"),
+        (_REFUSED, _with_field("occurred_at", type="int"), "as in every envelope"),
+        (_REFUSED, lambda schema: schema["fields"].pop(), "fields differ from the class"),
+        (_REFUSED, _with_field("reason_code", type=["null", "string"], default=None), "the class says"),
+        (_REFUSED, lambda schema: schema.update(name="TicketDeclined"), "must be a record called"),
+        (_REFUSED, _with_field("version", type="numeral"), "no Avro schema"),
+        (_REFUSED, _with_field("reason_code", default="none"), "make a new version instead"),
+        (_ENDED, lambda schema: _field(schema, "ending")["type"].pop("default"), "as its first symbol and its default"),
+        (_ENDED, lambda schema: _field(schema, "ending")["type"]["symbols"].append("dropped"), "make a new version instead"),
+    ],
+)
+def test_a_schema_that_breaks_a_rule_fails_the_check(
+    folder: Path, file: str, change: Callable[[dict[str, Any]], object], complaint: str
+) -> None:
+    _edit(folder / file, change)
+
+    assert any(complaint in line and Path(file).stem in line for line in check(folder)), check(folder)
+
+
+def test_a_nested_field_without_a_tag_fails_the_check(folder: Path) -> None:
+    def untag(schema: dict[str, Any]) -> None:
+        _field(_field(schema, "attachments")["type"]["items"], "name").pop("personal")
+
+    _edit(folder / "letters/letter_received.v1.avsc", untag)
+
+    assert any("needs a tag" in line for line in check(folder))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        (lambda folder: (folder / "examples/calls/call_ended.v1.json").unlink(), "call_ended.v1.json is missing"),
+        (lambda folder: (folder / _ENDED).unlink(), "versions must be 1, 2, 3"),
+        (lambda folder: (folder / _ENDED).rename(folder / "calls/call_ended.v2.avsc"), "versions must be 1, 2, 3"),
+        (lambda folder: (folder / _ENDED).write_bytes(b"\xff{"), "no Avro schema"),
+        (lambda folder: (folder / "calls/call_forgotten.v1.avsc").write_text("{}"), "belongs to nothing"),
+        (lambda folder: (folder / "lock.json").unlink(), "is not in lock.json"),
+        (lambda folder: _edit(folder / "lock.json", lambda lock: lock.update({"hotline.x-hotline.Y": {"1": {"id": 1}}})), "has no file"),
+        (
+            lambda folder: _edit(folder / "examples/calls/call_ended.v1.json", lambda said: said.update(ending="x")),
+            "does not fit its schema",
+        ),
+        (lambda folder: _edit(folder / "examples/calls/call_ended.v1.json", lambda said: said.update(mood="x")), "does not fit its schema"),
+    ],
+)
+def test_a_folder_that_lacks_something_fails_the_check(folder: Path, spoil: Callable[[Path], object], complaint: str) -> None:
+    spoil(folder)
+
+    assert any(complaint in line for line in check(folder)), check(folder)
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "complaint"),
+    [
+        ('families = ["commands"]', "families = []", "must name the family commands"),
+        ('families = ["commands"]', 'families = ["commands", "gossip"]', "no events of the family gossip"),
+        ('owner = "platform team"', 'owner = ""', "needs owner"),
+        ('owner = "platform team"\n', "", "missing 1 required"),
+        ('owner = "platform team"', 'mood = "good"', "topics.toml"),
+    ],
+)
+def test_a_topic_that_is_not_described_fails_the_check(folder: Path, written: str, instead: str, complaint: str) -> None:
+    path = folder / "topics.toml"
+    path.write_text(path.read_text("utf-8").replace(written, instead), "utf-8")
+
+    assert any(complaint in line for line in check(folder)), check(folder)
+
+
+def test_one_id_for_two_schemas_fails_the_check(folder: Path) -> None:
+    def reuse(lock: dict[str, Any]) -> None:
+        first, second = list(lock)[:2]
+        lock[second]["1"]["id"] = lock[first]["1"]["id"]
+
+    _edit(folder / "lock.json", reuse)
+
+    assert any("belongs to another schema" in line for line in check(folder))
+
+
+def _second_version(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    second = folder / "tickets/ticket_refused.v2.avsc"
+    shutil.copy(folder / _REFUSED, second)
+    _edit(second, change)
+
+
+def test_a_new_version_gets_the_next_id_and_leaves_all_others_as_they_were(folder: Path) -> None:
+    before = read_lock(folder)
+    _second_version(folder, lambda schema: schema.update(doc="Said better."))
+
+    added = extend_lock(folder)
+
+    after = read_lock(folder)
+    assert len(added) == 1
+    assert after["hotline.tickets-hotline.tickets.TicketRefused"].pop("2")["id"] == max(load().by_id) + 1
+    assert after == before
+    assert load(folder).latest_of(TicketRefused).version == 2
+
+
+def test_locking_twice_changes_nothing(folder: Path) -> None:
+    before = (folder / "lock.json").read_bytes()
+
+    assert extend_lock(folder) == []
+    assert (folder / "lock.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda schema: schema["fields"].insert(14, {"name": "mood", "doc": "x", "type": "int"}), "has no default"),
+        (_with_field("appeal_route", type="bytes"), "another type than in version 1"),
+    ],
+)
+def test_a_version_that_cannot_read_the_others_fails_the_check(
+    folder: Path, change: Callable[[dict[str, Any]], object], complaint: str
+) -> None:
+    _second_version(folder, change)
+    extend_lock(folder)
+
+    assert any(complaint in line for line in check(folder)), check(folder)
+
+
+def test_an_edited_locked_schema_is_not_loaded(folder: Path) -> None:
+    _edit(folder / _REFUSED, lambda schema: schema["fields"].pop())
+
+    with pytest.raises(BadSchemas, match=re.escape("ticket_refused.v1.avsc")):
+        load(folder)
+
+
+def test_better_words_do_not_change_a_fingerprint(folder: Path) -> None:
+    _edit(folder / _REFUSED, lambda schema: schema.update(doc="The hotline said no."))
+
+    assert check(folder) == []
