@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 
-from confluent_kafka import Consumer, TopicCollection
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 _ANSWER_S = 5.0
+_CRITICAL_ONLY = 2  # the library writes a line of its own for every failed attempt to connect; the loop says it once
 
 #: Settings of every consumer of this service; a test asserts each.
 CONSUMER_SETTINGS: dict[str, str | int | float | bool] = {
@@ -18,7 +19,7 @@ CONSUMER_SETTINGS: dict[str, str | int | float | bool] = {
     "fetch.wait.max.ms": 100,
     "queued.max.messages.kbytes": 32_768,
     "reconnect.backoff.max.ms": 500,
-    "log_level": 3,
+    "log_level": _CRITICAL_ONLY,
 }
 
 
@@ -29,6 +30,9 @@ def make_consumer(kafka: str, group: str) -> Consumer:
 
 def topic_ids(kafka: str, topics: Iterable[str]) -> Mapping[str, str]:
     """Return the id the broker gave each topic at birth; raise KafkaException when it does not answer or a topic is missing."""
-    admin = AdminClient({"bootstrap.servers": kafka, "log_level": 3})
+    admin = AdminClient({"bootstrap.servers": kafka, "log_level": _CRITICAL_ONLY})
     answers = admin.describe_topics(TopicCollection(list(topics)), request_timeout=_ANSWER_S)
-    return {topic: str(answer.result(_ANSWER_S).topic_id) for topic, answer in answers.items()}
+    try:
+        return {topic: str(answer.result(2 * _ANSWER_S).topic_id) for topic, answer in answers.items()}
+    except TimeoutError:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None

@@ -29,12 +29,10 @@ PRODUCER_SETTINGS: dict[str, str | int | float | bool] = {
     "message.max.bytes": MAX_MESSAGE_BYTES,
     "queue.buffering.max.messages": _QUEUE_RECORDS,
     "reconnect.backoff.max.ms": 500,
-    "log_level": 3,
+    "log_level": 2,  # the library writes a line of its own for every failed attempt to connect; the caller hears of each record
 }
 
-_NOT_DELIVERED_FOR_SURE = frozenset(
-    {KafkaError._QUEUE_FULL, KafkaError._PURGE_QUEUE, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART}
-)
+_NOT_DELIVERED_FOR_SURE = frozenset({KafkaError._QUEUE_FULL, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART})
 _TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
 
 
@@ -70,9 +68,12 @@ class Publisher:
     def submit_encoded(self, record: Encoded, partition: int | None = None) -> "Future[Place]":
         """Hand over a record that is encoded already; `partition` only where the key does not choose it."""
         if self._broken.is_set():  # a fatal error ends an idempotent producer; the next record starts a new one
+            self._producer.purge()
+            self._producer.flush(_POLL_S)  # what waited in the broken one hears that its outcome is unknown
             self._producer = Producer(self._settings)
             self._broken.clear()
         answer: Future[Place] = Future()
+        answer.set_running_or_notify_cancel()  # what is handed over cannot be taken back
         chosen: dict[str, Any] = {} if partition is None else {"partition": partition}
         try:
             self._producer.produce(
@@ -88,6 +89,14 @@ class Publisher:
         except KafkaException as refused:
             self._fail(answer, refused.args[0], refused_locally=True)
         return answer
+
+    def reachable(self, timeout_s: float) -> bool:
+        """Say whether Kafka answers a question within `timeout_s`; blocks for that long at most."""
+        try:
+            self._producer.list_topics(timeout=timeout_s)
+        except KafkaException:
+            return False
+        return True
 
     def close(self, timeout_s: float = 10.0) -> int:
         """Wait for what is under way; return how many records nobody has acknowledged."""

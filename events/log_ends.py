@@ -1,0 +1,26 @@
+"""Where the log ends: the offset that the next record of each partition will get. Asks Kafka, reads no record."""
+
+from collections.abc import Iterable
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+ANSWER_S = 3.0
+
+
+class LogEnds:
+    """Asks one Kafka; keeps its connection between questions. Blocks for ANSWER_S at most, twice."""
+
+    def __init__(self, kafka: str) -> None:
+        self._admin = AdminClient({"bootstrap.servers": kafka, "log_level": 0, "reconnect.backoff.max.ms": 1_000})
+
+    def latest(self, topics: Iterable[str]) -> dict[tuple[str, int], int]:
+        """Return the end of every partition of those `topics` that exist; raise KafkaException when Kafka does not answer."""
+        known = self._admin.list_topics(timeout=ANSWER_S).topics
+        latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        wanted = {TopicPartition(topic, number): latest for topic in topics if topic in known for number in known[topic].partitions}
+        answers = self._admin.list_offsets(wanted, request_timeout=ANSWER_S) if wanted else {}
+        try:
+            return {(place.topic, place.partition): answer.result(ANSWER_S).offset for place, answer in answers.items()}
+        except TimeoutError:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from None
