@@ -1,0 +1,35 @@
+"""The intake application put together: its routes, its errors, its health."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from api import docs, health, problems
+from api.access import Gate
+from api.intake import commands, contacts
+from api.intake.parts import Parts
+
+DESCRIPTION = """The only writer's door of the hotline: facts of its channels and commands of its operators.
+
+Every request needs "Authorization: Bearer TOKEN", except /livez, /readyz, /metrics and /docs. Errors are application/problem+json with a
+stable type, the field and the rule; they never repeat what was sent."""
+
+
+def make_app(parts: Parts, gate: Gate, checks: Mapping[str, health.Check]) -> FastAPI:
+    """Return the application over `parts`; `gate` lets callers in, `checks` are asked by /readyz."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await parts.watch.close()
+        parts.threads.shutdown(wait=False, cancel_futures=True)
+
+    app = FastAPI(title="Hotline intake", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.state.parts, app.state.gate = parts, gate
+    app.include_router(contacts.router)
+    app.include_router(commands.router)
+    health.install(app, checks)
+    docs.install(app)
+    problems.install(app)
+    return app

@@ -1,0 +1,1 @@
+"""The query application: thin routes over the read models. It writes nothing."""

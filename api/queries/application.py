@@ -1,0 +1,68 @@
+"""The query application, put together: its routers in one list, health, docs, and what it holds while it runs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI
+from psycopg import Error
+
+from api import docs, health, problems
+from api.access import Gate
+from api.queries import audit, contacts, reading, retention, tickets
+from api.queries.cards import CardsFirst
+from api.queries.lag import LagWatch
+from api.queries.reading import Reading
+from events.codec import load_codec
+from events.reference import Reference
+from projectors.registry import projections
+
+ROUTERS = (tickets.router, contacts.router, audit.router, retention.router)
+
+_ABOUT = """Read only. Every path under /v1 wants a bearer token with a role. Errors are application/problem+json with a stable `type`.
+`?at_least=TOKEN` waits until the answer includes what the token includes; tokens come from the intake and from the header Position."""
+
+
+def make_application(database: str, kafka: str, gate: Gate, reference: Reference) -> CardsFirst:
+    """Return the application over the read models in `database`; needs neither Postgres nor Kafka to start."""
+    models = projections(reference)
+    read = Reading(database)
+    watch = LagWatch(read, kafka, models)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        load_codec()
+        await read.open()
+        watch.ends.start()
+        looking = asyncio.create_task(watch.keep_looking())
+        yield
+        watch.ends.stop()
+        looking.cancel()
+        with suppress(asyncio.CancelledError):
+            await looking
+        await read.close()
+
+    app = FastAPI(title="Hotline: queries", description=_ABOUT, version="1", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.state.gate, app.state.reading = gate, read
+    app.state.zone = reference.service_zone
+    app.state.retention = next(model for model in models if model.name == "retention")
+    problems.install(app)
+    reading.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    names = [model.name for model in models]
+    health.install(app, {"read_models": lambda: _missing_views(read, names), "lag": watch.check})
+    docs.install(app)
+    return CardsFirst(app)
+
+
+async def _missing_views(read: Reading, names: list[str]) -> str | None:
+    """Say which read models have no view yet, for /readyz."""
+    try:
+        rows = await read.ask(
+            lambda db: db.execute("SELECT name FROM unnest(%s::text[]) AS n (name) WHERE to_regclass(name) IS NULL", [names])
+        )
+        missing = [name for (name,) in await rows.fetchall()]
+    except Error:
+        return "Postgres does not answer"
+    return f"not built yet: {', '.join(missing)}" if missing else None

@@ -1,0 +1,131 @@
+"""The door to Postgres for reading: a bounded pool of read-only connections, and the questions that many requests share.
+
+Every answer tells the position it reflects: it is read before the rows, so the rows hold at least that much.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from psycopg import AsyncConnection, DataError, OperationalError
+from psycopg.errors import UndefinedTable
+from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
+
+from api.gathering import Gatherer, TooManyWaiting
+from api.problems import Problem
+from api.queries.metrics import CARDS_IN_FETCH
+from projectors.model import ReadModel
+from projectors.reaching import Progress, read_included, read_progress
+from projectors.ticket_status import TICKET_STATUS, TicketStatus, find_tickets
+from projectors.tokens import Token
+
+_LEAST_CONNECTIONS, _MOST_CONNECTIONS = 2, 8
+_MOST_REQUESTS_WAITING = 1_000
+_CONNECTION_WAIT_S = 2.0
+_SESSION = "-c statement_timeout=5s -c default_transaction_read_only=on -c timezone=UTC"
+
+T = TypeVar("T")
+Question = Callable[[AsyncConnection[Any]], Awaitable[T]]
+
+
+class Found(NamedTuple):
+    """One row for a card, and the text of the token of all that the model included then."""
+
+    row: TicketStatus
+    position: str
+
+
+class Reading:
+    """What routes ask the read models through."""
+
+    def __init__(self, address: str) -> None:
+        self._pool = AsyncConnectionPool(
+            address,
+            min_size=_LEAST_CONNECTIONS,
+            max_size=_MOST_CONNECTIONS,
+            max_waiting=_MOST_REQUESTS_WAITING,
+            timeout=_CONNECTION_WAIT_S,
+            reconnect_timeout=5,
+            kwargs={"autocommit": True, "options": _SESSION, "application_name": "api", "prepare_threshold": 2},
+            open=False,
+        )
+        self.cards: Gatherer[str, Found] = Gatherer(self._find_cards)
+        self._progress: Gatherer[str, Progress] = Gatherer(self._find_progress)
+
+    async def open(self) -> None:
+        """Begin to connect; does not wait for Postgres."""
+        await self._pool.open(wait=False)
+
+    async def close(self) -> None:
+        """Close all connections, within 5 s."""
+        await self._pool.close(timeout=5)
+
+    async def ask(self, question: Question[T]) -> T:
+        """Return the answer to `question`; a connection that broke since it was last used is replaced, once."""
+        try:
+            async with self._pool.connection() as db:
+                return await question(db)
+        except PoolTimeout:
+            raise
+        except OperationalError:
+            await self._pool.check()
+        async with self._pool.connection() as db:
+            return await question(db)
+
+    async def ask_with_position(self, model: ReadModel, question: Question[T]) -> tuple[Token, T]:
+        """Return what `model` had included, and the answer to `question`."""
+
+        async def both(db: AsyncConnection[Any]) -> tuple[Token, T]:
+            return await read_included(db, model), await question(db)
+
+        return await self.ask(both)
+
+    async def progress(self) -> Progress:
+        """Return how far all read models have come; many who wait share one look."""
+        progress = await self._progress.find("all")
+        assert progress is not None, "its fetch answers every key"
+        return progress
+
+    async def _find_cards(self, numbers: Sequence[str]) -> dict[str, Found]:
+        CARDS_IN_FETCH.observe(len(numbers))
+        token, rows = await self.ask_with_position(TICKET_STATUS, lambda db: find_tickets(db, numbers))
+        position = token.encode()
+        return {number: Found(row, position) for number, row in rows.items()}
+
+    async def _find_progress(self, keys: Sequence[str]) -> dict[str, Progress]:
+        progress = await self.ask(read_progress)
+        return dict.fromkeys(keys, progress)
+
+
+def reading_of(request: Request) -> Reading:
+    """Return what the application's routes read through."""
+    reading: Reading = request.app.state.reading
+    return reading
+
+
+#: What the database's door may raise, and the problem that says it: never 500, and nothing of the database's own text.
+_PROBLEMS: Mapping[type[Exception], str] = {
+    OperationalError: "part-down",
+    TooManyRequests: "too-many-requests",
+    TooManyWaiting: "too-many-requests",
+    UndefinedTable: "not-ready",  # a read model was not built yet
+    DataError: "bad-filter",  # a value that no record can hold
+}
+FAILURES = tuple(_PROBLEMS)
+
+
+def problem_of(failure: Exception) -> Problem:
+    """Return the problem that one of FAILURES means to a caller."""
+    type_ = next(_PROBLEMS[kind] for kind in type(failure).__mro__ if kind in _PROBLEMS)
+    return Problem.of(type_, headers={} if type_ == "bad-filter" else {"Retry-After": "1"})
+
+
+def install(app: FastAPI) -> None:
+    """Let `app` answer failures of the database as problems."""
+    for kind in FAILURES:
+        app.add_exception_handler(kind, _answer)
+
+
+async def _answer(_: Request, failure: Exception) -> Response:
+    return problem_of(failure).answer()

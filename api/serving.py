@@ -1,0 +1,64 @@
+"""How an application is served: one uvicorn server that stops when it is told, within a bound. Knows nothing of what it serves."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event as Flag
+
+import uvicorn
+from starlette.types import ASGIApp
+
+GRACE_S = 10
+KEEP_ALIVE_S = 60  # longer than most clients keep a connection, so that they and not we close it
+LONGEST_QUEUE = 1_024
+_LOOK_S = 0.05
+
+
+class PortTaken(Exception):
+    """The address to listen on can't be had; another program uses it."""
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the process that runs it: its stop flag is enough."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def serve(app: ASGIApp, host: str, port: int, stop: Flag) -> None:
+    """Serve `app` until `stop` is set, then finish what is under way, at most GRACE_S; raise PortTaken."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        date_header=False,
+        backlog=LONGEST_QUEUE,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    server = _Server(config)
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(_serve(server, stop))
+
+
+async def _serve(server: uvicorn.Server, stop: Flag) -> None:
+    watch = asyncio.create_task(_stop_when_told(server, stop))
+    try:
+        await server.serve()
+    except SystemExit:  # uvicorn's answer to an address it can't bind
+        raise PortTaken(f"{server.config.host}:{server.config.port}") from None
+    finally:
+        watch.cancel()
+
+
+async def _stop_when_told(server: uvicorn.Server, stop: Flag) -> None:
+    while not stop.is_set():
+        await asyncio.sleep(_LOOK_S)
+    server.should_exit = True

@@ -1,0 +1,1 @@
+"""Tests of the query application, on a real Postgres."""
