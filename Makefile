@@ -1,0 +1,42 @@
+# Needs Python 3.11 or newer and make; everything else comes from packages. `make demo` is the way in.
+
+SHELL := /bin/sh
+BIN := .venv/bin
+# Extra words for pytest, such as TESTS="tests/deploy -k supervisor"
+TESTS ?=
+
+.PHONY: help demo test lint bench faults lock env env-dev
+
+help:
+	@echo "make demo [ONCE=1]   a running hotline and one believable day; ONCE=1 checks it and stops"
+	@echo "make test            linters, types, all tests on a real Kafka and a real Postgres"
+	@echo "make lint | bench    linters and types | benchmarks beside their floors"
+	@echo "make faults          the long fault runs"
+	@echo "make lock            write the lock files anew (needs uv)"
+
+demo: env
+	@$(BIN)/hotline demo $(if $(filter-out 0,$(ONCE)),--once)
+
+test: lint
+	@$(BIN)/python -m pytest $(TESTS)
+
+lint: env-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: env-dev
+	@$(BIN)/python -m tests.bench
+
+faults: env-dev
+	@$(BIN)/python -m pytest -m journey --long
+
+env:
+	@sh deploy/environment.sh requirements.lock
+
+env-dev:
+	@sh deploy/environment.sh requirements-dev.lock
+
+lock:
+	@sh deploy/lock.sh

@@ -1,0 +1,107 @@
+"""`hotline command`: what an operator asks of a ticket, by the same code as over HTTP and without it.
+
+Prints one JSON object: the answer, or the problem. Exit codes: 0 decided or taken; 1 refused; 3 a part is unreachable, or nobody knows
+whether it was taken: repeat with the same `--key`.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+import orjson
+
+from api.access import is_subject
+from api.intake.commands import LONGEST_WAIT_MS, WAIT_MS, Answer, ask, command_of
+from api.intake.parts import Parts
+from api.intake.publishing import trace_of
+from api.intake.watch import OutcomeWatch
+from api.intake.words import WORDS
+from api.problems import Problem as Refused
+from deploy.problems import PartAway
+from events.codec import load_codec
+from events.publisher import Publisher
+from events.reference import load
+from events.settings import Settings
+from events.vault.files import FileStore
+from events.vault.opening import MasterKeyUnusable, open_vault
+from events.vault.ring import KeyRing
+
+SOURCE = "hotline-command"
+KEYS_NEEDED = 2
+VAULT_TIMEOUT_S = 10.0
+_FIRST_SERVER_ERROR = 500
+_REFUSED, _AWAY = 1, 3
+
+
+@click.command("command")
+@click.argument("name", type=click.Choice(list(WORDS)))
+@click.argument("fields", nargs=-1, metavar="[FIELD=VALUE]…")
+@click.option("--ticket", required=True, help="Number of the ticket: RU-2025-001234.")
+@click.option("--expected-version", type=click.IntRange(min=1), help="Refuse if the ticket has moved on since.")
+@click.option("--operator", default="local", show_default=True, help="Who asks: an id, no name.")
+@click.option("--key", help="Idempotency key; the same key again is the same command. Default: a new one.")
+@click.option(
+    "--wait-ms", type=click.IntRange(0, LONGEST_WAIT_MS), default=WAIT_MS, show_default=True, help="How long to wait for the desk."
+)
+def COMMAND(  # noqa: N802 - the name the table looks for
+    name: str, fields: tuple[str, ...], ticket: str, expected_version: int | None, operator: str, key: str | None, wait_ms: int
+) -> int:
+    """Ask something of a ticket, as an operator."""
+    from events.logging import configure
+
+    configure("command")  # logs go to standard error; standard output is the answer's
+    if not is_subject(operator):
+        raise click.UsageError("--operator is an id of A-Z a-z 0-9 . _ -, at most 40 long, and no name")
+    document = {"command": name, "ticket": ticket, **_read_fields(fields)}
+    if expected_version is not None:
+        document["expected_version"] = expected_version
+    key = key or secrets.token_hex(16)
+    try:
+        with _opened(Settings()) as parts:
+            answer = asyncio.run(_ask(parts, document, f"operator:{operator}", key, wait_ms / 1000))
+    except Refused as refused:
+        click.echo(orjson.dumps(refused.document | {"key": key}))
+        return _AWAY if refused.status >= _FIRST_SERVER_ERROR else _REFUSED
+    click.echo(orjson.dumps(answer.document | {"key": key}))
+    return 0
+
+
+def _read_fields(fields: tuple[str, ...]) -> dict[str, Any]:
+    pairs = [field.partition("=") for field in fields]
+    if not all(name and sign for name, sign, _ in pairs):
+        raise click.UsageError("fields are given as FIELD=VALUE")
+    return {name: value for name, _, value in pairs}
+
+
+async def _ask(parts: Parts, document: dict[str, Any], actor: str, key: str, wait_s: float) -> Answer:
+    try:
+        return await ask(parts, command_of(document, actor, key, parts), wait_s, trace_of(None))
+    finally:
+        await parts.watch.close()
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Parts]:
+    """Give what the intake's code works with; raise PartAway when the vault does not answer in time."""
+    try:
+        ring = KeyRing(open_vault(settings), KEYS_NEEDED)
+    except MasterKeyUnusable as unusable:
+        raise PartAway(str(unusable)) from None
+    publisher = Publisher(settings.kafka_address, load_codec(), SOURCE)
+    ring.start()
+    try:
+        if not ring.wait_ready(VAULT_TIMEOUT_S):
+            raise PartAway(str(ring.failure) if ring.failure else "the vault does not answer")
+        yield Parts(
+            reference=load(settings.reference),
+            ring=ring,
+            files=FileStore(settings.files_path),
+            publisher=publisher,
+            watch=OutcomeWatch(settings.database),
+        )
+    finally:
+        publisher.close()
+        ring.close()

@@ -1,0 +1,83 @@
+"""`hotline ticket NUMBER`: the card and the timeline of one ticket, people masked, from the same reads as the query application."""
+
+import asyncio
+import json
+from typing import Any
+
+import click
+
+from events.settings import Settings
+
+_DONE, _FOUND = 0, 1
+_LONGEST_TIMELINE = 1_000
+
+
+@click.command("ticket")
+@click.argument("number")
+@click.option("--json", "as_json", is_flag=True, help="One object, nothing else.")
+def COMMAND(number: str, as_json: bool) -> int:  # noqa: N802 - the name the table looks for
+    """Show where a ticket stands and everything that was decided about it. Exit code 1 if there is no such ticket."""
+    from psycopg import OperationalError
+    from psycopg.errors import UndefinedTable
+
+    from deploy.problems import PartAway
+
+    try:
+        seen = asyncio.run(_look(Settings().database, number))
+    except OperationalError:
+        raise PartAway("the database of the read models does not answer") from None
+    except UndefinedTable:
+        seen = None
+    if seen is None:
+        click.echo(
+            json.dumps({"number": number, "problem": "unknown-ticket"}) if as_json else f"there is no ticket {number}", err=not as_json
+        )
+        return _FOUND
+    click.echo(json.dumps(seen, ensure_ascii=False) if as_json else "\n".join(_lines(seen)))
+    return _DONE
+
+
+async def _look(database: str, number: str) -> dict[str, Any] | None:
+    from psycopg import AsyncConnection
+
+    from api.queries.cards import card_of
+    from api.queries.records import history_entry
+    from projectors.audit_reads import list_history
+    from projectors.reaching import read_included
+    from projectors.ticket_status import TICKET_STATUS, find_tickets
+
+    async with await AsyncConnection.connect(database, autocommit=True, application_name="hotline ticket") as db:
+        included = await read_included(db, TICKET_STATUS)
+        row = (await find_tickets(db, [number])).get(number)
+        if row is None:
+            return None
+        decisions = await list_history(db, number, above_version=0, limit=_LONGEST_TIMELINE)
+    return {**card_of(row, included.encode()), "history": [history_entry(decision) for decision in decisions]}
+
+
+#: What the card and the timeline name already.
+_KNOWN = frozenset(
+    {"event_id", "number", "version", "actor", "recorded_at", "received_at", "occurred_at", "occurred_offset_min", "era", "cycle"}
+)
+_OF_THE_CAUSE = frozenset({"cause_id", "cause_ordinal", "cause_count", "reference_version", "contact_id", "opened_offset_min"})
+
+
+def _lines(seen: dict[str, Any]) -> list[str]:
+    lines = [f"{name:<17} {_words(value)}" for name, value in seen.items() if name not in ("history", "position") and value is not None]
+    lines.append("")
+    for entry in seen["history"]:
+        place = f"{entry['partition']}/{entry['offset']}"
+        lines.append(f"{entry['version']:>3}  {entry['recorded_at']}  {entry['type'].rsplit('.', 1)[-1]:<22} {entry['actor']:<16} {place}")
+        told = {
+            name: value for name, value in (entry["event"] or {}).items() if name not in _KNOWN | _OF_THE_CAUSE and value not in (None, "")
+        }
+        lines.append("     " + ", ".join(f"{name} {_words(value)}" for name, value in told.items()))
+    return lines
+
+
+def _words(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {said}" for name, said in value.items() if said is not None) or "-"
+    if isinstance(value, list):
+        return ", ".join(_words(one) for one in value)
+    return str(value)

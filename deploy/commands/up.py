@@ -1,0 +1,29 @@
+"""`hotline up`: the whole stack, in the foreground or aside."""
+
+import threading
+
+import click
+
+from events.logging import configure
+from events.settings import Settings
+
+
+@click.command("up")
+@click.option("--detach", is_flag=True, help="Run aside; return when all is ready.")
+@click.option("--apart", is_flag=True, help="Each projector as a process of its own.")
+@click.option("--parts-only", is_flag=True, help="Only Kafka and Postgres, with topics and databases.")
+@click.option("--log-json", is_flag=True, hidden=True)
+def COMMAND(detach: bool, apart: bool, parts_only: bool, log_json: bool) -> None:  # noqa: N802 - the name the table looks for
+    """Start local parts and all processes, and keep them running until Ctrl-C or `hotline down`."""
+    from deploy.processes import units_to_start
+    from deploy.stack import run_stack, start_detached
+
+    settings = Settings()
+    if detach:
+        options = [option for option, chosen in (("--apart", apart), ("--parts-only", parts_only)) if chosen]
+        start_detached(settings, *options)
+        applications = f", intake http://127.0.0.1:{settings.intake_port}, queries http://127.0.0.1:{settings.api_port}"
+        click.echo(f"up: Kafka {settings.kafka_address}{'' if parts_only else applications}; `hotline down` stops it")
+        return
+    configure("supervisor", for_people=not log_json)
+    run_stack(settings, [] if parts_only else units_to_start(apart=apart), threading.Event())

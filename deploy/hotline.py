@@ -1,0 +1,97 @@
+"""The `hotline` command: the table of its commands, and what its exit codes mean.
+
+Exit codes: 0 done; 1 done, and something was found or refused; 2 wrong usage; 3 a part is unreachable. Commands are imported when called.
+"""
+
+import errno
+import sys
+from importlib import import_module
+
+import click
+from pydantic import ValidationError
+
+from deploy.problems import SAID_BY_US, NotThere, Problem
+
+# name, module with COMMAND, one line of help
+COMMANDS: tuple[tuple[str, str, str], ...] = (
+    ("up", "deploy.commands.up", "Start local parts and all processes."),
+    ("down", "deploy.commands.down", "Stop them; with --wipe also forget all data."),
+    ("status", "deploy.commands.status", "What runs where, settings, lag of each consumer."),
+    ("run", "deploy.commands.run", "One process in the foreground."),
+    ("demo", "deploy.commands.demo", "One believable day through every channel."),
+    ("publish", "deploy.commands.publish", "Publish facts from files."),
+    ("command", "deploy.commands.command", "An operator's command on a ticket."),
+    ("ticket", "deploy.commands.ticket", "Card and timeline of one ticket."),
+    ("tail", "deploy.commands.tail", "Decoded records of a topic, personal fields masked."),
+    ("topics", "deploy.commands.topics", "Topics as code: plan, apply."),
+    ("schemas", "deploy.commands.schemas", "Check the schemas."),
+    ("token", "deploy.commands.token", "A local access token."),
+)
+
+_DONE, _FOUND, _USAGE, _AWAY = 0, 1, 2, 3
+
+
+class Table(click.Group):
+    """A group that reads names and help from COMMANDS and imports a command only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Names in the order of the table."""
+        return [name for name, _, _ in COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import the command. Raises NotThere if this installation lacks it."""
+        module_name = next((module for name, module, _ in COMMANDS if name == cmd_name), None)
+        if module_name is None:
+            return None
+        try:
+            found: click.Command = import_module(module_name).COMMAND
+        except ModuleNotFoundError as problem:
+            if problem.name != module_name:
+                raise
+            raise NotThere(f"`hotline {cmd_name}` is not part of this installation") from None
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """The table, without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, _, text in COMMANDS])
+
+
+@click.group(cls=Table, context_settings={"help_option_names": ["-h", "--help"]})
+def group() -> None:
+    """Hotline: an event-sourced ticket backend for a government-services hotline."""
+
+
+def main() -> None:
+    """Entry point: run the command and leave with its exit code."""
+    sys.exit(exit_code(sys.argv[1:]))
+
+
+def exit_code(words: list[str]) -> int:
+    """Run a command; every foreseen problem becomes one line on standard error and an exit code."""
+    try:
+        answer = group.main(words, prog_name="hotline", standalone_mode=False)
+    except click.ClickException as problem:
+        problem.show()
+        return _USAGE
+    except (click.Abort, KeyboardInterrupt):
+        return _complain("interrupted", _FOUND)
+    except Problem as problem:
+        return _complain(str(problem), problem.exit_code)
+    except ValidationError as problem:
+        wrong = (f"HOTLINE_{'.'.join(map(str, line['loc'])).upper()}: {line['msg']}" for line in problem.errors(include_input=False))
+        return _complain(f"settings: {'; '.join(wrong)}", _USAGE)
+    except OSError as problem:
+        if problem.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        return _complain(f"{problem.strerror}: {problem.filename or 'while writing'}", _AWAY)
+    return answer if isinstance(answer, int) else _DONE
+
+
+def _complain(line: str, code: int) -> int:
+    click.echo(f"{SAID_BY_US}{line}", err=True)
+    return code
+
+
+if __name__ == "__main__":
+    main()

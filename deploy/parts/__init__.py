@@ -1,0 +1,1 @@
+"""Local servers out of packages: Kafka on a packaged Java, Postgres from its wheel."""

@@ -1,0 +1,52 @@
+"""Fixtures shared by all tests: `stack` (a real Kafka and a real Postgres, once per session) and `database` (a fresh one per test)."""
+
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from deploy.parts.local import LocalParts
+from deploy.parts.ports import pick_free
+from deploy.topics import apply_topics
+from events.settings import Settings
+
+_PORTS = 5  # Kafka, its controller, Postgres, the two applications
+_STOP_LIMIT_S = 30
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Settings]:
+    """Settings of a running Kafka (topics made) and Postgres of this session's own, in a temporary home on free ports.
+
+    Shared by all tests: use topics by keys of your own, and `database` instead of the database `hotline`. Ends even if pytest is killed.
+    """
+    home = Path(tempfile.mkdtemp(prefix="hotline-test-"))
+    leash = subprocess.Popen((sys.executable, "-m", "deploy.parts.leash", str(home)), stdin=subprocess.PIPE, start_new_session=True)
+    port = pick_free(_PORTS)
+    settings = Settings(home=home, kafka_port=port, postgres_port=port + 2, intake_port=port + 3, api_port=port + 4)
+    parts = LocalParts(settings, durable=False)
+    try:
+        parts.start()
+        apply_topics(settings.kafka_address)
+        yield settings
+    finally:
+        parts.stop()
+        leash.communicate(timeout=_STOP_LIMIT_S)
+
+
+@pytest.fixture
+def database(stack: Settings) -> Iterator[str]:
+    """Address of a database made for this test alone and dropped after it."""
+    name = f"t_{secrets.token_hex(6)}"
+    with psycopg.connect(stack.database, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        try:
+            yield stack.database.replace("/hotline?", f"/{name}?")
+        finally:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))

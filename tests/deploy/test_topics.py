@@ -1,0 +1,77 @@
+"""Topics as code: the comparison of what is wanted with what is there."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deploy.problems import PartAway, Unwilling
+from deploy.topics import Change, Cluster, Topic, apply_topics, desired_topics, differences
+from events.settings import Settings
+
+TICKETS = Topic("hotline.tickets", 12, {"retention.ms": "-1", "cleanup.policy": "delete"})
+
+
+def test_missing_topic_is_created_with_its_settings() -> None:
+    found = differences([TICKETS], {})
+
+    assert [(change.kind, change.settings) for change in found] == [("create", TICKETS.settings)]
+
+
+def test_nothing_is_done_when_all_is_as_wanted() -> None:
+    there = replace(TICKETS, settings={**TICKETS.settings, "segment.bytes": "1073741824"})
+
+    assert differences([TICKETS], {TICKETS.name: there, "of.others": Topic("of.others", 1)}) == []
+
+
+def test_only_settings_that_differ_are_altered() -> None:
+    there = replace(TICKETS, settings={"retention.ms": "604800000", "cleanup.policy": "delete"})
+
+    assert differences([TICKETS], {TICKETS.name: there}) == [
+        Change("alter", TICKETS, "alter hotline.tickets: retention.ms 604800000 -> -1", {"retention.ms": "-1"})
+    ]
+
+
+def test_other_number_of_partitions_is_refused_and_then_nothing_is_changed() -> None:
+    found = differences([TICKETS, Topic("hotline.new", 12)], {TICKETS.name: replace(TICKETS, partitions=6)})
+
+    assert [change.kind for change in found] == ["refuse", "create"]
+    with pytest.raises(Unwilling, match="6 partitions there, 12 wanted"):
+        Cluster("127.0.0.1:1").apply(found)
+
+
+@pytest.mark.parametrize(("brokers", "written"), [(1, "1"), (3, "2"), (5, "2")])
+def test_as_many_copies_must_be_written_as_the_cluster_can_lose_one_of(tmp_path: Path, brokers: int, written: str) -> None:
+    path = tmp_path / "topics.toml"
+    path.write_text('[topics."hotline.contacts"]\npartitions = 12\n')
+
+    (topic,) = desired_topics(path, brokers)
+
+    assert topic.partitions == 12
+    assert topic.settings == {
+        "cleanup.policy": "delete",
+        "retention.ms": "-1",
+        "message.timestamp.type": "LogAppendTime",
+        "max.message.bytes": "4194304",
+        "min.insync.replicas": written,
+    }
+
+
+def test_kafka_that_is_away_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.topics._LIMIT_S", 0.3)
+
+    with pytest.raises(PartAway, match=r"Kafka at 127\.0\.0\.1:1 does not answer"):
+        apply_topics("127.0.0.1:1")
+
+
+@pytest.mark.parts
+def test_changed_setting_is_put_right_on_a_real_broker(stack: Settings) -> None:
+    cluster = Cluster(stack.kafka_address)
+    name = "hotline.contacts"
+    (wanted,) = [topic for topic in desired_topics() if topic.name == name]
+    cluster.apply([Change("alter", wanted, "", {"retention.ms": "604800000"})])
+
+    changed = apply_topics(stack.kafka_address)
+
+    assert [(change.kind, change.topic.name, change.settings) for change in changed] == [("alter", name, {"retention.ms": "-1"})]
+    assert apply_topics(stack.kafka_address) == []
