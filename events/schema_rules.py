@@ -18,7 +18,7 @@ from events.catalogue import EVENT_TYPES, EventType
 from events.decoders import Avro
 from events.envelope import Command, Decision, Event, Fact
 from events.schema_examples import example_path, example_problems
-from events.schemas import FIRST_ID, LOCK, BadSchemas, files_of, fingerprint, full_name, read_lock, record_name, subject, topics
+from events.schemas import FIRST_ID, FOLDER, LOCK, BadSchemas, files_of, fingerprint, full_name, read_lock, record_name, subject, topics
 
 UNKNOWN = "unknown"
 PEOPLE = frozenset({"citizen", "operator", "third person"})
@@ -51,7 +51,7 @@ class _Version:
     schema: dict[str, Any]
 
 
-def problems(folder: Path) -> list[str]:
+def check(folder: Path = FOLDER) -> list[str]:
     """Return everything wrong with the schemas in `folder`, one line each."""
     found: list[str] = []
     versions: list[_Version] = []
@@ -224,7 +224,7 @@ def _lock_problems(versions: list[_Version], lock: Mapping[str, Mapping[str, Map
             name = subject(topic, version.kind)
             entry = locked.pop((name, str(version.number)), None)
             if entry is None:
-                yield f"{name} version {version.number} is not in {LOCK}: python -m events.schemas lock"
+                yield f"{name} version {version.number} is not in {LOCK}: hotline schemas lock"
                 continue
             if entry["fingerprint"] != fingerprint(version.schema):
                 yield f"{version.path.name} is not what {LOCK} holds: make a new version instead of editing a locked one"

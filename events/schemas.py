@@ -140,10 +140,10 @@ def read_lock(folder: Path = FOLDER) -> dict[str, dict[str, dict[str, Any]]]:
     return lock
 
 
-def extend_lock(folder: Path = FOLDER) -> list[str]:
+def extend_lock(folder: Path = FOLDER, *, write: bool = True) -> list[str]:
     """Give an id to every version of every subject that has none, in the order of the catalogue; what is locked stays as it is.
 
-    Returns what was added, one line each.
+    Returns what was added, one line each; with `write` false it only says so.
     """
     lock, added = read_lock(folder), []
     next_id = max((entry["id"] for versions in lock.values() for entry in versions.values()), default=FIRST_ID - 1) + 1
@@ -157,7 +157,7 @@ def extend_lock(folder: Path = FOLDER) -> list[str]:
                 if str(version) not in versions:
                     versions[str(version)] = entry
                     added.append(f"{subject(topic, kind)} version {version}: id {entry['id']}")
-    if added:
+    if added and write:
         (folder / LOCK).write_text(json.dumps(lock, indent=2) + "\n", "utf-8")
     return added
 
@@ -184,7 +184,7 @@ def _locked(kind: EventType, version: int, path: Path, lock: Mapping[str, Mappin
     entries = [lock.get(name, {}).get(str(version)) for name in subjects]
     entry = entries[0]
     if entry is None or any(other != entry for other in entries):
-        raise BadSchemas(f"{path.name} is not in {LOCK}: python -m events.schemas lock")
+        raise BadSchemas(f"{path.name} is not in {LOCK}: hotline schemas lock")
     if entry["fingerprint"] != fingerprint(schema):
         raise BadSchemas(f"{path.name} is not what {LOCK} holds: make a new version instead of editing a locked one")
     return WriterSchema(entry["id"], version, kind.event, subjects, path, schema)
@@ -202,27 +202,3 @@ def topics(folder: Path = FOLDER) -> Mapping[str, Topic]:
 
 def _frozen(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
-
-
-def check(folder: Path = FOLDER) -> list[str]:
-    """Everything wrong with the folder of schemas, one line each; empty when all is well. Touches nothing."""
-    from events.schema_rules import problems
-
-    return problems(folder)
-
-
-def _main(word: str) -> int:
-    import click
-
-    lines = {"lock": extend_lock, "check": check}[word]()
-    for line in lines:
-        click.echo(line)
-    return 1 if word == "check" and lines else 0
-
-
-if __name__ == "__main__":
-    import sys
-
-    if len(sys.argv) != 2 or sys.argv[1] not in {"lock", "check"}:  # noqa: PLR2004 - the program and one word
-        sys.exit("usage: python -m events.schemas lock|check")
-    sys.exit(_main(sys.argv[1]))

@@ -11,7 +11,8 @@ import pytest
 
 from events.catalogue import EVENT_TYPES
 from events.outcomes import EraOpened
-from events.schemas import FIRST_ID, FOLDER, BadSchemas, check, extend_lock, load, read_lock, topics
+from events.schema_rules import check
+from events.schemas import FIRST_ID, FOLDER, BadSchemas, extend_lock, load, read_lock, topics
 from events.tickets import TicketRefused, TicketTaken
 
 _REFUSED = "tickets/ticket_refused.v1.avsc"
