@@ -4,7 +4,7 @@ Read a batch, move the positions, apply it: one Postgres transaction. Whatever g
 come back, go on from the stored position. Errors are named by what the caller must do; nothing is skipped unseen.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Event as Flag
 from time import monotonic
 from typing import Any
@@ -19,12 +19,15 @@ from events.envelope import Decision
 from events.outcomes import CauseSettled, EraOpened
 from projectors import positions
 from projectors.model import ReadModel, consumer_of
-from projectors.positions import Fenced, Move, Partition, Position
+from projectors.positions import FIRST_ERA, Fenced, Move, Partition, Position
 from projectors.record import Record
 
 BATCH_RECORDS = 10_000
 _FIRST_WAIT_S = 0.5
 _REPORT_EVERY_S = 5.0
+
+#: Records of one read by partition, each partition's without a hole.
+Batch = dict[Partition, list[Record]]
 
 log = structlog.get_logger()
 
@@ -66,21 +69,22 @@ class Follower:
 
     def step(self) -> int:
         """Take one batch, if there is one, and commit it; return how many records it held."""
-        records = list(self._in_order(self._read_batch()))
-        if records:
-            self._commit(records)
-        return len(records)
+        batch = self._in_order(self._read_batch())
+        if batch:
+            self._commit(batch)
+        return sum(map(len, batch.values()))
 
     def _read_batch(self) -> list[Message]:
         """Wait for one message, then take what is already here: low latency when quiet, large batches when busy."""
         first = self._consumer.poll(_FIRST_WAIT_S)
-        batch = [first, *self._consumer.consume(BATCH_RECORDS - 1, timeout=0)] if first else []
+        batch = [first, *self._consumer.consume(BATCH_RECORDS - 1, timeout=0)] if first is not None else []  # an empty message is false
         if self._failure:
             raise self._failure
         return batch
 
-    def _in_order(self, messages: Sequence[Message]) -> Iterator[Record]:
+    def _in_order(self, messages: Sequence[Message]) -> Batch:
         """Decode what we own and have not applied; a rebalance inside the batch may bring either. Insist that no offset is missing."""
+        batch: Batch = {}
         expected = {partition: min(p.next_offset for p in held.values()) for partition, held in self._owned.items()}
         for message in messages:
             _raise_if_error(message)
@@ -91,7 +95,8 @@ class Follower:
             if offset > awaited:
                 raise Hole(f"{topic}/{number}: expected {awaited}, got {offset}")
             expected[topic, number] = offset + 1
-            yield self._record(message, topic, number, offset)
+            batch.setdefault((topic, number), []).append(self._record(message, topic, number, offset))
+        return batch
 
     def _record(self, message: Message, topic: str, number: int, offset: int) -> Record:
         raw = message.value() or b""
@@ -103,13 +108,20 @@ class Follower:
             log.warning("record unreadable", topic=topic, partition=number, offset=offset, reason=str(unreadable))
             return Record(topic, number, offset, key, appended_at, raw, None, str(unreadable))
 
-    def _commit(self, records: Sequence[Record]) -> None:
+    def _commit(self, batch: Batch) -> None:
+        """Move the positions of every model past `batch` and apply its share, in one transaction."""
         moves: list[Move] = []
         shares: list[tuple[ReadModel, list[Record]]] = []
         for name, model in self._models.items():
-            share, moved = self._share_of(name, model, records)
-            if moved:
-                moves += moved
+            share: list[Record] = []
+            for partition, records in batch.items():
+                held = self._owned[partition].get(name)
+                fresh = records[max(0, held.next_offset - records[0].offset) :] if held else []
+                if held and fresh:
+                    era, judged = judge(fresh, held.era)
+                    moves.append(Move(name, partition, held, fresh[-1].offset + 1, era))
+                    share += judged if model.wants_all else [r for r in judged if r.event is not None and not r.void]
+            if share:
                 shares.append((model, share))
         with self._db.transaction():
             positions.advance(self._db, moves)
@@ -117,24 +129,7 @@ class Follower:
                 model.apply(self._db, share)
         for move in moves:
             self._owned[move.partition][move.consumer] = move.done()
-        self._progress.committed(records)
-
-    def _share_of(self, name: str, model: ReadModel, records: Sequence[Record]) -> tuple[list[Record], list[Move]]:
-        """Return what `model` has not applied yet, and how its positions move past it; lower eras are dropped after a mark."""
-        held = {partition: owned[name] for partition, owned in self._owned.items() if name in owned}
-        now = dict(held)
-        share: list[Record] = []
-        for record in records:
-            position = now.get((record.topic, record.partition))
-            if position is None or record.offset < position.next_offset:
-                continue
-            era = max(position.era, record.event.era) if isinstance(record.event, EraOpened) else position.era
-            now[record.topic, record.partition] = Position(position.owner_epoch, record.offset + 1, era)
-            void = is_void(record, era)
-            if model.wants_all or (record.event is not None and not void):
-                share.append(record._replace(void=True) if void else record)
-        moves = [Move(name, p, held[p], position.next_offset, position.era) for p, position in now.items() if position != held[p]]
-        return share, moves
+        self._progress.committed(batch)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Start each partition where we left it. An exception here would make the client start elsewhere: keep it for later."""
@@ -163,11 +158,11 @@ class _Progress:
         self._records, self._batches, self._said_at = 0, 0, monotonic()
         self._reached: dict[str, int] = {}
 
-    def committed(self, records: Sequence[Record]) -> None:
+    def committed(self, batch: Batch) -> None:
         """Count one committed batch."""
-        self._records += len(records)
+        self._records += sum(map(len, batch.values()))
         self._batches += 1
-        self._reached |= {f"{r.topic}/{r.partition}": r.offset for r in records}
+        self._reached |= {f"{topic}/{number}": records[-1].offset for (topic, number), records in batch.items()}
         if (now := monotonic()) - self._said_at >= _REPORT_EVERY_S:
             log.info("followed", consumers=self._consumers, records=self._records, batches=self._batches, reached=self._reached)
             self._records, self._batches, self._said_at, self._reached = 0, 0, now, {}
@@ -188,9 +183,18 @@ def keep_following(make: Callable[[], Follower], stop: Flag, wait_s: float = 0.2
             wait = min(2 * wait, longest_wait_s)
 
 
-def is_void(record: Record, era: int) -> bool:
-    """Say whether `record` is a decision or an outcome of an era that ended before it."""
-    return isinstance(record.event, Decision | CauseSettled) and record.event.era < era
+def judge(records: list[Record], era: int) -> tuple[int, list[Record]]:
+    """Mark as void what a desk of an ended era said; return the era after `records` of one partition, which follow each other, and them."""
+    if era == FIRST_ERA and not any(type(record.event) is EraOpened for record in records):
+        return era, records  # nothing can be older than the first era, and this runs for every record
+    judged = []
+    for record in records:
+        said = record.event
+        if isinstance(said, EraOpened):
+            era = max(era, said.era)
+        void = isinstance(said, Decision | CauseSettled) and said.era < era
+        judged.append(record._replace(void=True) if void else record)
+    return era, judged
 
 
 def _place_of(message: Message) -> tuple[str, int, int]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from psycopg import Connection
 
 Partition = tuple[str, int]  # topic, number of the partition
+FIRST_ERA = 1
 
 DDL = """
 CREATE TABLE IF NOT EXISTS position (
@@ -60,11 +61,11 @@ def claim(db: Connection[Any], consumers: Sequence[str], partition: Partition, t
     topic, number = partition
     rows = db.execute(
         """
-        INSERT INTO position AS p SELECT consumer, %s, %s, %s, 1, 0, 1 FROM unnest(%s::text[]) AS n (consumer) ORDER BY consumer
+        INSERT INTO position AS p SELECT consumer, %s, %s, %s, 1, 0, %s FROM unnest(%s::text[]) AS n (consumer) ORDER BY consumer
         ON CONFLICT (consumer, topic, partition) DO UPDATE SET owner_epoch = p.owner_epoch + 1
         RETURNING consumer, topic_id, owner_epoch, next_offset, era
         """,
-        [topic, number, topic_id, list(consumers)],
+        [topic, number, topic_id, FIRST_ERA, list(consumers)],
     ).fetchall()
     for consumer, stored_id, *_ in rows:
         if stored_id != topic_id:

@@ -9,9 +9,10 @@ from events.dead_letters import RecordUnreadable
 from events.envelope import Command, Decision, Event, Fact
 from events.identity import ID_BYTES, Identity
 from events.outcomes import CauseSettled
+from projectors.positions import FIRST_ERA
 from projectors.record import Record
 
-ERA = 1
+ERA = FIRST_ERA  # until the desk can notice that its tables are not the ones it left
 _NO_ID = bytes(ID_BYTES)
 _MICROSECONDS_PER_MILLISECOND = 1000
 

@@ -9,9 +9,9 @@ from confluent_kafka import KafkaError, KafkaException
 from psycopg import Connection
 
 from consumers.kafka import CONSUMER_SETTINGS
-from consumers.loop import COME_BACK, Follower, Hole, PastTheLog, is_void
+from consumers.loop import COME_BACK, Follower, Hole, PastTheLog, judge
 from events.codec import Encoded, UnknownSchema, load_codec
-from events.envelope import TICKETS, Decision, Event
+from events.envelope import TICKETS, Event
 from events.outcomes import EraOpened
 from events.publisher import PRODUCER_SETTINGS
 from events.tickets import TicketTaken
@@ -192,11 +192,11 @@ def test_after_the_mark_of_an_era_what_an_older_desk_says_is_void() -> None:
 
 
 def test_only_decisions_and_outcomes_can_be_void() -> None:
-    record = Record(TICKETS, 0, 0, b"", 0, b"", MARK)
+    unreadable = Record(TICKETS, 0, 0, b"", 0, b"", None)
 
-    assert not is_void(record, 9)
-    assert is_void(record._replace(event=TAKEN), 9)
-    assert isinstance(TAKEN, Decision)
+    era, judged = judge([unreadable, unreadable._replace(event=MARK), unreadable._replace(event=TAKEN)], 9)
+
+    assert (era, [record.void for record in judged]) == (9, [False, False, True])
 
 
 def test_the_clients_settings_are_the_safe_ones_and_not_the_library_s() -> None:
