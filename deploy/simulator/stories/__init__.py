@@ -1,0 +1,1 @@
+"""What happens in one contact, told channel by channel from dice: people, words, calls, chats, letters, forms, orders. Pure."""

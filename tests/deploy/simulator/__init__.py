@@ -1,0 +1,1 @@
+"""The simulated day, and the adapter that plays it."""
