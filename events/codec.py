@@ -14,13 +14,14 @@ from typing import Any
 import fastavro
 
 from events.catalogue import EVENT_TYPES, KeyOf
-from events.decoders import HEADER_BYTES, RAW_ERRORS, Avro, Decode, Undecodable, compile_decoder
+from events.decoders import EARLIEST_US, HEADER_BYTES, LATEST_US, RAW_ERRORS, Avro, Decode, Undecodable, compile_decoder
 from events.envelope import Event
-from events.schemas import Schemas, load
+from events.schemas import FIRST_ID, Schemas, load
 
 __all__ = ["Codec", "Encoded", "Undecodable", "Unencodable", "UnknownSchema", "load_codec"]
 
 _MAGIC = b"\0"
+IDS_AHEAD = 10_000  # how many schemas a newer producer may know that we do not
 _INT_MAX = (1 << 31) - 1
 _LONG_MAX = (1 << 63) - 1
 Wrap = Callable[[Any], Any]
@@ -54,16 +55,16 @@ class _Shape:
 
     names: tuple[str, ...]
     values_of: Callable[[Any], tuple[Any, ...]]
-    ranges: tuple[tuple[str, int], ...]
+    ranges: tuple[tuple[str, int, int], ...]  # name, least, greatest
     wraps: tuple[tuple[str, Wrap], ...]
 
     def record_of(self, instance: object) -> dict[str, Any]:
         """Return the fields by name. ValueError names a number that is none or too great."""
         record = dict(zip(self.names, self.values_of(instance), strict=True))
-        for name, greatest in self.ranges:
+        for name, least, greatest in self.ranges:
             value = record[name]
             # fastavro would write a fraction without its fraction, and an int of 40 bits that no reader takes
-            if value is not None and not (type(value) is int and -greatest - 1 <= value <= greatest):
+            if value is not None and not (type(value) is int and least <= value <= greatest):
                 raise ValueError(name)
         for name, wrap in self.wraps:
             record[name] = wrap(record[name])
@@ -87,6 +88,7 @@ class Codec:
 
     def __init__(self, schemas: Schemas) -> None:
         self._plans = {(kind.event, topic): _plan(schemas, kind.event, topic, kind.key_of) for kind in EVENT_TYPES for topic in kind.topics}
+        self._newest_id = max(schemas.by_id)
         self._first_topic: Mapping[type[Event], str] = {kind.event: kind.topics[0] for kind in EVENT_TYPES}
         self._decoders: dict[bytes, Decode] = {
             _prefix(one.id): compile_decoder(one.schema, schemas.latest_of(one.event).schema, one.event) for one in schemas.by_id.values()
@@ -121,12 +123,21 @@ class Codec:
         """Return the event in a record's value. UnknownSchema if its id is not ours (yet), Undecodable if it is no record at all."""
         decode = self._decoders.get(value[:HEADER_BYTES]) if value is not None else None
         if value is None or decode is None:
-            raise _unframed(value)
+            raise self._why_not(value)
         try:
             return decode(value)
         except RAW_ERRORS:
             pass  # raised below, outside: their context may hold bytes of the record
         raise Undecodable("the record is cut short, or a value in it is none of its type")
+
+    def _why_not(self, value: bytes | None) -> UnknownSchema | Undecodable:
+        """Tell a schema newer than this program, which is worth waiting for, from bytes that no deployment will ever explain."""
+        if value is None or len(value) < HEADER_BYTES or value[:1] != _MAGIC:
+            return Undecodable("no framed record: nothing there, too short, or another magic byte")
+        schema_id = int.from_bytes(value[1:HEADER_BYTES], "big")
+        if FIRST_ID <= schema_id <= self._newest_id + IDS_AHEAD:
+            return UnknownSchema(schema_id)
+        return Undecodable("the schema id is none of ours")
 
 
 @cache
@@ -139,14 +150,6 @@ def _prefix(schema_id: int) -> bytes:
     return _MAGIC + schema_id.to_bytes(HEADER_BYTES - 1, "big")
 
 
-def _unframed(value: bytes | None) -> UnknownSchema | Undecodable:
-    if value is None:
-        return Undecodable("there is no value")
-    if len(value) < HEADER_BYTES or value[:1] != _MAGIC:
-        return Undecodable("no framed record: too short, or another magic byte")
-    return UnknownSchema(int.from_bytes(value[1:HEADER_BYTES], "big"))
-
-
 def _plan(schemas: Schemas, event: type[Event], topic: str, key_of: KeyOf) -> _Plan:
     latest = schemas.by_id[schemas.latest_id(event, topic)]
     shape = _shape(latest.schema["fields"], latest.schema["namespace"])
@@ -156,15 +159,18 @@ def _plan(schemas: Schemas, event: type[Event], topic: str, key_of: KeyOf) -> _P
 
 def _shape(avro_fields: list[dict[str, Any]], namespace: str) -> _Shape:
     names = tuple(one["name"] for one in avro_fields)
-    ranges = tuple((one["name"], greatest) for one in avro_fields if (greatest := _greatest(one["type"])))
+    ranges = tuple((one["name"], *bounds) for one in avro_fields if (bounds := _bounds(one["name"], one["type"])))
     wraps = tuple((one["name"], wrap) for one in avro_fields if (wrap := _wrap(one["type"], namespace)))
     return _Shape(names, attrgetter(*names), ranges, wraps)
 
 
-def _greatest(avro: Avro) -> int:
-    """Return the greatest number that a type holds; 0 for what is no number."""
+def _bounds(name: str, avro: Avro) -> tuple[int, int] | None:
+    """Return the least and the greatest number that a field holds; None for what is no number."""
     plain = avro[1] if isinstance(avro, list) else avro
-    return {"int": _INT_MAX, "long": _LONG_MAX}.get(plain, 0) if isinstance(plain, str) else 0
+    if plain == "long" and name.endswith("_at"):
+        return EARLIEST_US, LATEST_US
+    greatest = {"int": _INT_MAX, "long": _LONG_MAX}.get(plain) if isinstance(plain, str) else None
+    return None if greatest is None else (-greatest - 1, greatest)
 
 
 def _wrap(avro: Avro, namespace: str) -> Wrap | None:

@@ -13,8 +13,8 @@ For a record of an id, a time, an offset, a name of a queue and a sealed text, t
         e.event_id = b[p : (p := p + 16)]
         w, x, y, z = quads(b, p)                               # a time of our century has eight bytes: four pairs, looked up
         n = FIRST[w] | FIRST[x] << 14 | FIRST[y] << 28 | LAST[z] << 42
-        if n < SHORT or n & 1:                                 # any other number of bytes, or before 1970
-            e.occurred_at, p = integer(b, p, 64)
+        if n < SHORT or n & 1:                                 # any other number of bytes: before 1979 or after 3111
+            raise Undecodable("…")                             # nobody could put it into a calendar
         else:
             e.occurred_at = n >> 1
             p += 8
@@ -58,6 +58,9 @@ RAW_ERRORS = (IndexError, KeyError, StructError, UnicodeDecodeError)
 Decode = Callable[[bytes], Event]
 Avro = str | list[Any] | dict[str, Any]
 """A type as a schema's JSON says it: a name, a union, or an object."""
+EARLIEST_US, LATEST_US = 1 << 48, (1 << 55) - 1
+"""Times are numbers of eight bytes, years 1979 to 3111: what lies outside stops every calendar, so it is no time."""
+_NO_MOMENT = "raise Undecodable('a time outside the years 1979 to 3111')"
 _TIME_BYTES = 8
 _SYMBOLS_IN_A_BYTE = 64
 
@@ -200,10 +203,13 @@ def _read_record(source: _Source, into: str, kind: type, written: list[Any], rea
     for place, one in enumerate(written):
         target = f"{into}.{one['name']}" if one["name"] in wanted else "_"
         rest_bytes = sum(source.least_bytes(later["type"]) for later in written[place:])
-        if one["type"] == "long" and one["name"].endswith("_at") and rest_bytes >= _TIME_BYTES:
+        is_time = one["name"].endswith("_at")
+        if is_time and one["type"] == "long" and rest_bytes >= _TIME_BYTES:
             _read_time(source, target)
         else:
             _read(source, target, one["type"], hints.get(one["name"]))
+            if is_time:
+                source.write(f"if {target} is not None and not {EARLIEST_US} <= {target} <= {LATEST_US}:", f"    {_NO_MOMENT}")
     defaults = {one["name"]: one["default"] for one in read if "default" in one}
     for name in sorted(wanted - {one["name"] for one in written}):
         if name not in defaults:
@@ -240,7 +246,7 @@ def _read(source: _Source, into: str, avro: Avro, hint: object) -> None:
 
 def _read_time(source: _Source, into: str) -> None:
     source.write("w, x, y, z = quads(b, p)", "n = FIRST[w] | FIRST[x] << 14 | FIRST[y] << 28 | LAST[z] << 42")
-    source.write("if n < SHORT or n & 1:", f"    {into}, p = integer(b, p, 64)", "else:", f"    {into} = n >> 1", "    p += 8")
+    source.write("if n < SHORT or n & 1:", f"    {_NO_MOMENT}", "else:", f"    {into} = n >> 1", "    p += 8")
 
 
 def _read_number(source: _Source, into: str, bits: int) -> None:

@@ -51,10 +51,11 @@ class TooLarge(Exception):
 class Publisher:
     """Encodes events and publishes them in the order of `submit`, per key; answers with the place each got."""
 
-    def __init__(self, kafka: str, codec: Codec, source: str, delivery_timeout_s: float = 5.0) -> None:
-        self._codec, self._source = codec, source
+    def __init__(self, kafka: str, codec: Codec, source: str, delivery_timeout_s: float = 5.0, *, renews: bool = True) -> None:
+        """With `renews` a fatal error ends only what was under way; without, nothing is taken after it, so that no order can break."""
+        self._codec, self._source, self._renews = codec, source, renews
         milliseconds = int(delivery_timeout_s * 1000)
-        self._settings = {**PRODUCER_SETTINGS, "message.timeout.ms": milliseconds, "bootstrap.servers": kafka}
+        self._settings = {**PRODUCER_SETTINGS, "message.timeout.ms": milliseconds, "bootstrap.servers": kafka, "error_cb": self._on_error}
         self._producer = Producer(self._settings)
         self._broken = Flag()
         self._closing = Flag()
@@ -67,13 +68,11 @@ class Publisher:
 
     def submit_encoded(self, record: Encoded, partition: int | None = None) -> "Future[Place]":
         """Hand over a record that is encoded already; `partition` only where the key does not choose it."""
-        if self._broken.is_set():  # a fatal error ends an idempotent producer; the next record starts a new one
-            self._producer.purge()
-            self._producer.flush(_POLL_S)  # what waited in the broken one hears that its outcome is unknown
-            self._producer = Producer(self._settings)
-            self._broken.clear()
         answer: Future[Place] = Future()
         answer.set_running_or_notify_cancel()  # what is handed over cannot be taken back
+        if self._broken.is_set() and not self._renew():
+            answer.set_exception(OutcomeUnknown("the producer met a fatal error; begin again with a new one"))
+            return answer
         chosen: dict[str, Any] = {} if partition is None else {"partition": partition}
         try:
             self._producer.produce(
@@ -110,6 +109,20 @@ class Publisher:
         while not self._closing.is_set():
             self._producer.poll(_POLL_S)
 
+    def _on_error(self, error: KafkaError) -> None:
+        """A fatal error ends an idempotent producer; any other passes by itself."""
+        if error.code() == KafkaError._FATAL or error.fatal():
+            self._broken.set()
+
+    def _renew(self) -> bool:
+        """Let a broken producer go: what waited in it hears that its outcome is unknown, the next record starts a new one."""
+        if self._renews:
+            self._producer.purge()
+            self._producer.flush(_POLL_S)
+            self._producer = Producer(self._settings)
+            self._broken.clear()
+        return self._renews
+
     def _settle(self, answer: "Future[Place]", error: KafkaError | None, message: Message) -> None:
         if error is not None:
             self._fail(answer, error, refused_locally=False)
@@ -121,8 +134,7 @@ class Publisher:
         answer.set_result(Place(topic, partition, offset))
 
     def _fail(self, answer: "Future[Place]", error: KafkaError, *, refused_locally: bool) -> None:
-        if error.fatal():
-            self._broken.set()
+        self._on_error(error)
         answer.set_exception(_named(error, refused_locally=refused_locally))
 
 

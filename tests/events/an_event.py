@@ -8,6 +8,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from hypothesis import strategies as st
 
 from events.catalogue import EVENT_TYPES, EventType
+from events.decoders import EARLIEST_US, LATEST_US
 from events.envelope import Event
 from events.schema_examples import example_path, read_example
 from events.schemas import FOLDER, load
@@ -46,9 +47,16 @@ def any_event(kind: EventType) -> st.SearchStrategy[Event]:
 
 def _any(made_as: Any, avro_fields: list[dict[str, Any]], named: dict[str, Any]) -> st.SearchStrategy[Any]:
     hints = get_type_hints(made_as)
-    values = {one["name"]: _value(one["type"], hints[one["name"]], named) for one in avro_fields}
+    values = {one["name"]: _field(one, hints[one["name"]], named) for one in avro_fields}
     assert list(values) == [one.name for one in fields(made_as)]
     return st.builds(made_as, **values)
+
+
+def _field(one: dict[str, Any], hint: Any, named: dict[str, Any]) -> st.SearchStrategy[Any]:
+    if one["name"].endswith("_at"):
+        moment = st.integers(EARLIEST_US, LATEST_US) | st.sampled_from((EARLIEST_US, LATEST_US, 1_741_933_613_120_000))
+        return moment | st.none() if isinstance(one["type"], list) else moment
+    return _value(one["type"], hint, named)
 
 
 def _value(avro: Any, hint: Any, named: dict[str, Any]) -> st.SearchStrategy[Any]:

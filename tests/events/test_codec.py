@@ -1,13 +1,17 @@
 """Events become records and records events; what is no record is told apart from what is too new."""
 
-from dataclasses import replace
+import io
+from dataclasses import asdict, replace
 from typing import Any
 
+import fastavro
 import pytest
 
 from events.catalogue import EVENT_TYPES
 from events.codec import Undecodable, Unencodable, UnknownSchema, load_codec
+from events.decoders import EARLIEST_US, LATEST_US
 from events.envelope import TICKETS, Event, Fact
+from events.schemas import FIRST_ID, load
 from tests import stranger
 from tests.events.an_event import KINDS, example
 
@@ -159,3 +163,34 @@ def test_every_event_type_can_be_decoded() -> None:
     decoded: set[type[Event]] = {type(CODEC.decode(_value(name))) for name in KINDS}
 
     assert decoded == {kind.event for kind in EVENT_TYPES}
+
+
+def _framed(event: Event) -> bytes:
+    """A record as a careless stranger writes it: in the form of the schema, its values unchecked."""
+    schema = load().latest_of(type(event))
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, fastavro.parse_schema(schema.schema), asdict(event))
+    return b"\0" + schema.id.to_bytes(4, "big") + out.getvalue()
+
+
+@pytest.mark.parametrize("schema_id", [0, 1, FIRST_ID - 1, FIRST_ID + 2_000_000, 2**32 - 1])
+def test_a_schema_id_that_is_none_of_ours_is_not_waited_for(schema_id: int) -> None:
+    with pytest.raises(Undecodable):
+        load_codec().decode(b"\0" + schema_id.to_bytes(4, "big") + b"body")
+
+
+@pytest.mark.parametrize("moment", [0, 1, -1, EARLIEST_US - 1, LATEST_US + 1, 2**62])
+def test_a_time_that_no_calendar_holds_is_refused_both_ways(moment: int) -> None:
+    event: Any = example("CallEnded")
+    for name in ("occurred_at", "connected_at"):
+        with pytest.raises(Unencodable):
+            load_codec().encode(replace(event, **{name: moment}), "/tests")
+        with pytest.raises(Undecodable):
+            load_codec().decode(_framed(replace(event, **{name: moment})))
+
+
+def test_a_text_with_nul_is_refused() -> None:
+    event: Any = example("CallStarted")
+
+    with pytest.raises(Undecodable):
+        load_codec().decode(_framed(replace(event, line="fede\0ral")))

@@ -7,8 +7,10 @@ from threading import Event
 
 import pytest
 
-from events.vault.keys import MOST_KEYS_AT_ONCE, PartyKey, VaultUnavailable
+from events.vault.keys import MOST_KEYS_AT_ONCE, PartyKey, VaultUnavailable, VaultUnfit
 from events.vault.pool import KeyPool, PoolEmpty
+from events.vault.wrapping import WrongMasterKey
+from tests.waiting import until
 
 WAIT_S = 10.0
 
@@ -18,11 +20,15 @@ class FakeVault:
 
     def __init__(self) -> None:
         self.away, self.asked_in_vain, self.batches = False, Event(), list[int]()
+        self.broken: Exception | None = None
 
     def make_keys(self, count: int) -> list[PartyKey]:
         if self.away:
             self.asked_in_vain.set()
             raise VaultUnavailable("away")
+        if self.broken:
+            self.asked_in_vain.set()
+            raise self.broken
         self.batches.append(count)
         return [PartyKey(secrets.token_bytes(16), bytes(32)) for _ in range(count)]
 
@@ -98,3 +104,27 @@ def test_a_pool_that_was_never_started_closes_quietly(pool: KeyPool) -> None:
     pool.close()
 
     assert pool.left() == 0
+
+
+@pytest.mark.parametrize("broken", [WrongMasterKey("another key"), VaultUnfit("a partition is missing"), ValueError("a slip of ours")])
+def test_whatever_keeps_keys_from_being_made_is_remembered_and_told_when_none_is_left_and_tried_again(
+    vault: FakeVault, broken: Exception
+) -> None:
+    told = Event()
+    pool = KeyPool(vault, size=3, low_water=3, tell_failure=told)
+    pool.start()
+    assert pool.wait_filled(3, WAIT_S)
+    vault.broken = broken
+
+    pool.take()
+    assert vault.asked_in_vain.wait(WAIT_S)
+    until(lambda: pool.failure is broken, WAIT_S)
+    assert not told.is_set()
+    while pool.left():
+        pool.take()
+
+    assert told.wait(WAIT_S)
+    vault.broken = None
+    assert pool.wait_filled(3, WAIT_S)
+    until(lambda: pool.failure is None, WAIT_S)
+    pool.close()
