@@ -12,14 +12,15 @@ from typing import Any
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from psycopg import Connection, OperationalError
-from psycopg.errors import IdleInTransactionSessionTimeout
+from psycopg.errors import IdleInTransactionSessionTimeout, UniqueViolation
 
 from events.codec import Codec, Undecodable, UnknownSchema
 from events.envelope import Decision
 from events.outcomes import CauseSettled, EraOpened
 from projectors import positions
-from projectors.model import ReadModel, consumer_of
-from projectors.positions import FIRST_ERA, Fenced, Move, Partition, Position
+from projectors.model import Fork, ReadModel, VersionHole, consumer_of
+from events.places import Partition
+from projectors.positions import FIRST_ERA, Fenced, Move, Position, TopicReplaced
 from projectors.record import Record
 
 BATCH_RECORDS = 10_000
@@ -40,8 +41,12 @@ class PastTheLog(Exception):
     """Our position is outside what the broker still holds. Stop and name the range."""
 
 
+#: After these nothing can go on by itself: the process says what it met and ends.
+CALL_A_PERSON = (Hole, PastTheLog, TopicReplaced, Fork, VersionHole)
+
 #: After these, wait a moment and come back; everything else stops the process. An unknown schema means that a producer was deployed first.
-COME_BACK = (Fenced, UnknownSchema, OperationalError, IdleInTransactionSessionTimeout, KafkaException)
+#: Two desks that meet the same idempotency key at once both write it: the later one comes back and finds the first.
+COME_BACK = (Fenced, UnknownSchema, UniqueViolation, OperationalError, IdleInTransactionSessionTimeout, KafkaException)
 
 
 class Follower:
@@ -54,6 +59,7 @@ class Follower:
         self._models = {consumer_of(model): model for model in models}
         self._owned: dict[Partition, dict[str, Position]] = {}
         self._failure: Exception | None = None
+        self._waits_for: UnknownSchema | None = None
         self._progress = _Progress(tuple(self._models))
         topics = sorted({topic for model in models for topic in model.topics})
         consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke)
@@ -72,6 +78,8 @@ class Follower:
         batch = self._in_order(self._read_batch())
         if batch:
             self._commit(batch)
+        if self._waits_for:
+            raise self._waits_for
         return sum(map(len, batch.values()))
 
     def _read_batch(self) -> list[Message]:
@@ -95,8 +103,12 @@ class Follower:
             if offset > awaited:
                 raise Hole(f"{topic}/{number}: expected {awaited}, got {offset}")
             expected[topic, number] = offset + 1
-            batch.setdefault((topic, number), []).append(self._record(message, topic, number, offset))
-        return batch
+            try:
+                batch.setdefault((topic, number), []).append(self._record(message, topic, number, offset))
+            except UnknownSchema as unknown:  # this partition waits here; what came before and all others go on
+                self._waits_for = unknown
+                del expected[topic, number]
+        return {partition: records for partition, records in batch.items() if records}
 
     def _record(self, message: Message, topic: str, number: int, offset: int) -> Record:
         raw = message.value() or b""
@@ -181,6 +193,9 @@ def keep_following(make: Callable[[], Follower], stop: Flag, wait_s: float = 0.2
             log.warning("coming back", because=type(failure).__name__, wait_s=wait)
             stop.wait(wait)
             wait = min(2 * wait, longest_wait_s)
+        except CALL_A_PERSON as failure:
+            log.error("stopping", because=type(failure).__name__, detail=str(failure))
+            raise
 
 
 def judge(records: list[Record], era: int) -> tuple[int, list[Record]]:

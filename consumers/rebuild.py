@@ -18,7 +18,8 @@ from events.codec import load_codec
 from events.settings import Settings
 from projectors import database
 from projectors.model import ReadModel, consumer_of
-from projectors.positions import Partition, list_positions
+from events.places import Partition
+from projectors.positions import list_positions
 
 REBUILD_LIMIT_S = 600.0
 _NO_MESSAGE_S = 0.0

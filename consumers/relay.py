@@ -104,10 +104,10 @@ def run(settings: Settings, stop: Flag) -> None:
     """Be the relay until `stop` is set; after any failure begin again from the outbox with a new producer."""
     codec = load_codec()
     while not stop.is_set():
-        publisher = Publisher(settings.kafka_address, codec, SOURCE, delivery_timeout_s=NEVER_S)
+        publisher = Publisher(settings.kafka_address, codec, SOURCE, delivery_timeout_s=NEVER_S, renews=False)
         try:
             with database.connect(settings.database, "relay") as db:
-                database.execute_all(db, outbox.DDL)
+                database.make_tables(db, outbox.DDL)
                 Relay(db, publisher, codec, stop).work()
         except Stopped:
             log.info("stopped before Kafka had answered")

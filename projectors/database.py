@@ -20,6 +20,7 @@ _SESSION_SETTINGS = {
     "timezone": "UTC",
     "client_min_messages": "warning",
 }
+CONNECT_TIMEOUT_S = 3  # per address; a server that swallows packets must not hold its reader back
 _ONE_AT_A_TIME = 4_717_001  # key of the advisory lock under which tables are made
 
 
@@ -31,6 +32,7 @@ def connect(address: str, name: str, schema: str = "public") -> Connection[Any]:
         autocommit=True,
         application_name=name,
         options=options,
+        connect_timeout=CONNECT_TIMEOUT_S,
         keepalives_idle=5,
         keepalives_interval=2,
         keepalives_count=3,
@@ -44,16 +46,16 @@ def connect(address: str, name: str, schema: str = "public") -> Connection[Any]:
 def prepare(db: Connection[Any], models: Sequence[ReadModel]) -> None:
     """Make the tables of `models` and of the positions; make a model's views only when it is the first to be built."""
     with db.transaction():
-        db.execute("SELECT pg_advisory_xact_lock(%s)", [_ONE_AT_A_TIME])
-        db.execute(POSITIONS_DDL)
+        make_tables(db, POSITIONS_DDL)
         for model in models:
-            execute_all(db, model.ddl)
+            db.execute(model.ddl)
             known = db.execute("SELECT to_regclass(%s)", [model.name]).fetchone()
-            if known is None or known[0] is None:
-                execute_all(db, model.views)
+            if model.views and (known is None or known[0] is None):
+                db.execute(model.views)
 
 
-def execute_all(db: Connection[Any], statements: str) -> None:
-    """Run the statements of a DDL text; it comes from our own source, never from outside."""
-    if statements.strip():
-        db.execute(statements)
+def make_tables(db: Connection[Any], ddl: str) -> None:
+    """Run statements that make tables if they are missing, one process at a time: two at once would trip over each other."""
+    with db.transaction():
+        db.execute("SELECT pg_advisory_xact_lock(%s)", [_ONE_AT_A_TIME])
+        db.execute(ddl)

@@ -10,7 +10,8 @@ from events.codec import load_codec
 from events.envelope import Event
 from projectors import database, positions
 from projectors.model import ReadModel, consumer_of
-from projectors.positions import Move, Partition
+from events.places import Partition
+from projectors.positions import Move
 from projectors.record import Record
 
 _APPENDED_AT = 1_741_933_700_000_000

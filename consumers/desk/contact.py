@@ -10,10 +10,11 @@ class Contact(NamedTuple):
 
     contact_id: bytes
     channel: str
-    connected_at: int | None  # by the fact of the connection itself (R334)
+    connected_at: int | None  # the first connection to the line (R334)
     connected_offset_min: int
     answered_at: int | None
-    ended: bool
+    legs: list[int]  # of a call: those that were started or answered
+    legs_ended: list[int]
     nuisance: bool
     belongs_to: str | None
     line: str
@@ -27,6 +28,18 @@ class Contact(NamedTuple):
     numbers: list[str]  # of its tickets, by ordinal: the first is ordinal 1 (R43)
 
 
+def is_over(contact: Contact) -> bool:
+    """Say whether a call has ended: at least one leg has, and none that is known goes on."""
+    return bool(contact.legs_ended) and set(contact.legs) <= set(contact.legs_ended)
+
+
+def connected(contact: Contact, at: int, offset_min: int) -> Contact:
+    """Return `contact` with the earliest moment of connection that is known; a later leg of the same call moves nothing."""
+    if contact.connected_at is not None and contact.connected_at <= at:
+        return contact
+    return contact._replace(connected_at=at, connected_offset_min=offset_min)
+
+
 def new_contact(contact_id: bytes, channel: str) -> Contact:
     """Return a contact nobody has said anything about."""
     return Contact(
@@ -35,7 +48,8 @@ def new_contact(contact_id: bytes, channel: str) -> Contact:
         connected_at=None,
         connected_offset_min=0,
         answered_at=None,
-        ended=False,
+        legs=[],
+        legs_ended=[],
         nuisance=False,
         belongs_to=None,
         line="",

@@ -47,7 +47,6 @@ class Step:
 
 
 _BEING_WORKED_ON = frozenset({Status.REGISTERED, Status.IN_PROCESSING, Status.AWAITING_CLARIFICATION})
-NOT_CLOSED = frozenset(Status) - {Status.CLOSED}
 
 #: The transition table. What is not here is not possible. A ticket that awaits clarification can be taken again: the citizen may have
 #: answered by phone.
@@ -86,6 +85,12 @@ STEPS: Mapping[type[Command], Step] = {
     commands.ReopenTicket: Step(
         tickets.TicketReopened, Status.IN_PROCESSING, frozenset({Status.CLOSED}), ("reason_code", "explanation"), frozenset({"reason_code"})
     ),
+}
+
+#: The same for what a contact's own facts lead to: a note that closes, an answer that was waited for.
+ALLOWED_BY_FACT: Mapping[type[Decision], frozenset[Status]] = {
+    tickets.TicketClosed: frozenset(Status) - {Status.CLOSED},
+    tickets.ClarificationReceived: frozenset({Status.AWAITING_CLARIFICATION}),
 }
 
 #: What a decision says when its cause says nothing of it.
@@ -129,6 +134,11 @@ def decide(ticket: Ticket | None, command: Command) -> Change | Refusal:
     if missing := sorted(name for name in step.required if not said[name]):
         return Refusal("field_missing", ", ".join(missing))
     return Change(step.decision, ticket.number, {**_UNSAID.get(step.decision, {}), **said})
+
+
+def is_allowed(ticket: Ticket, decision: type[Decision]) -> bool:
+    """Say whether a fact may lead to `decision` while the ticket stands where it does."""
+    return ticket.status in ALLOWED_BY_FACT[decision]
 
 
 def evolve(ticket: Ticket | None, decision: Decision) -> Ticket:

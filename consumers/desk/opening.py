@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from consumers.desk.contact import Contact, with_details
-from consumers.desk.life import NOT_CLOSED, Change, Status, Ticket
+from consumers.desk.contact import Contact, connected, is_over, with_details
+from consumers.desk.life import Change, Ticket, is_allowed
 from events import calls, chats, letters, tickets
 from events.cabinet import CabinetRequestFiled
 from events.complaints import ComplaintFiled
@@ -51,26 +51,30 @@ def _nothing(contact: Contact, _fact: Fact, _known: Known) -> Verdict:
 
 
 def _call_started(contact: Contact, fact: calls.CallStarted, known: Known) -> Verdict:
-    told = with_details(contact, fact)._replace(connected_at=fact.occurred_at, connected_offset_min=fact.occurred_offset_min)
-    return _open_call_when_over(told, fact, known)
+    told = connected(with_details(contact, fact), fact.occurred_at, fact.occurred_offset_min)
+    return _open_call_when_over(_with_leg(told, fact.leg), fact, known)
 
 
 def _call_answered(contact: Contact, fact: calls.CallAnswered, known: Known) -> Verdict:
     first = fact.occurred_at if contact.answered_at is None else min(contact.answered_at, fact.occurred_at)
-    return _open_call_when_over(contact._replace(answered_at=first), fact, known)
+    return _open_call_when_over(_with_leg(contact._replace(answered_at=first), fact.leg), fact, known)
 
 
 def _call_ended(contact: Contact, fact: calls.CallEnded, known: Known) -> Verdict:
-    connected_at = contact.connected_at if contact.connected_at is not None else fact.connected_at
-    over = contact._replace(ended=True, connected_at=connected_at)
-    if over.answered_at is None and fact.ending != "completed":
+    told = contact if fact.connected_at is None else connected(contact, fact.connected_at, fact.occurred_offset_min)
+    over = told._replace(legs_ended=sorted({*told.legs_ended, fact.leg}))
+    if over.answered_at is None and fact.ending != "completed" and is_over(over) and not over.numbers:
         return Verdict(over, (), "no_ticket", fact.ending)
     return _open_call_when_over(over, fact, known)
 
 
+def _with_leg(contact: Contact, leg: int) -> Contact:
+    return contact._replace(legs=sorted({*contact.legs, leg}))
+
+
 def _open_call_when_over(contact: Contact, fact: Fact, known: Known) -> Verdict:
     """A call becomes a ticket once it is known as answered and as ended, in either order, unless a note has settled it before."""
-    if contact.answered_at is None or not contact.ended or contact.numbers:
+    if contact.answered_at is None or not is_over(contact) or contact.numbers:
         return Verdict(contact)
     if reason := _why_no_ticket(contact):
         return Verdict(contact, (), "no_ticket", reason)
@@ -79,8 +83,8 @@ def _open_call_when_over(contact: Contact, fact: Fact, known: Known) -> Verdict:
 
 def _noted(contact: Contact, fact: ContactNoted, known: Known) -> Verdict:
     count = len(contact.numbers)
-    ordinal = fact.ordinal or max(count, 1)
-    if ordinal > count + 1:
+    ordinal = max(count, 1) if fact.ordinal is None else fact.ordinal
+    if not 1 <= ordinal <= count + 1:
         return Verdict(contact, (), "refused", "ordinal_out_of_order")
     if ordinal == count + 1:
         return _noted_before_ticket(contact, fact, known)
@@ -97,22 +101,27 @@ def _noted_before_ticket(contact: Contact, fact: ContactNoted, known: Known) -> 
     if fact.disposition == "registered":
         return _open(told._replace(nuisance=False, belongs_to=None), fact, known)
     if fact.disposition == "belongs_to":
-        if fact.belongs_to not in known.tickets:
-            return Verdict(contact, (), "refused", "unknown_ticket")
+        if why_not := _why_not_into(fact.belongs_to or "", known):
+            return Verdict(contact, (), "refused", why_not)
         return _open_call_when_over(told._replace(belongs_to=fact.belongs_to), fact, known)
     return _open_call_when_over(told._replace(nuisance=fact.disposition == NUISANCE), fact, known)
 
 
 def _merge(contact: Contact, number: str, into: str, known: Known) -> Verdict:
-    if into not in known.tickets:
-        return Verdict(contact, (), "refused", "unknown_ticket")
-    if into == number:
-        return Verdict(contact, (), "refused", "merged_into_itself")
+    if why_not := "merged_into_itself" if into == number else _why_not_into(into, known):
+        return Verdict(contact, (), "refused", why_not)
     return _close(contact, known.tickets[number], MERGED, into)
 
 
+def _why_not_into(number: str, known: Known) -> str:
+    """A contact can be joined only to a ticket that exists and goes on; empty when it can."""
+    if number not in known.tickets:
+        return "unknown_ticket"
+    return "" if is_allowed(known.tickets[number], tickets.TicketClosed) else "joined_to_a_closed_ticket"
+
+
 def _close(contact: Contact, ticket: Ticket, resolution_code: str, into: str | None) -> Verdict:
-    if ticket.status not in NOT_CLOSED:
+    if not is_allowed(ticket, tickets.TicketClosed):
         return Verdict(contact, (), "refused", "not_in_this_status")
     body = {"resolution_code": resolution_code, "merged_into": into, "explanation": None}
     return Verdict(contact, (Change(tickets.TicketClosed, ticket.number, body),), "decided")
@@ -125,10 +134,10 @@ def _chat_opened(contact: Contact, fact: chats.ChatOpened, _known: Known) -> Ver
 def _chat_message(contact: Contact, fact: chats.ChatMessagePosted, known: Known) -> Verdict:
     """The citizen's first message opens a ticket, one that names the next ordinal another; one that was waited for is a decision."""
     count = len(contact.numbers)
-    ordinal = fact.ordinal or max(count, 1)
+    ordinal = max(count, 1) if fact.ordinal is None else fact.ordinal
     if fact.actor != "citizen":
         return Verdict(contact)
-    if ordinal > count + 1:
+    if not 1 <= ordinal <= count + 1:
         return Verdict(contact, (), "refused", "ordinal_out_of_order")
     if ordinal == count + 1:
         reason = _why_no_ticket(contact)
@@ -144,15 +153,14 @@ def _chat_file(contact: Contact, fact: chats.ChatFileOffered, known: Known) -> V
 
 
 def _clarified(contact: Contact, ticket: Ticket, text: bytes | None) -> Verdict:
-    if ticket.status is not Status.AWAITING_CLARIFICATION:
+    if not is_allowed(ticket, tickets.ClarificationReceived):
         return Verdict(contact)
     change = Change(tickets.ClarificationReceived, ticket.number, {"contact_id": contact.contact_id, "text": text})
     return Verdict(contact, (change,), "decided")
 
 
 def _chat_closed(contact: Contact, _fact: chats.ChatClosed, _known: Known) -> Verdict:
-    over = contact._replace(ended=True)
-    return Verdict(over) if contact.numbers else Verdict(over, (), "no_ticket", _why_no_ticket(contact) or "no_message")
+    return Verdict(contact) if contact.numbers else Verdict(contact, (), "no_ticket", _why_no_ticket(contact) or "no_message")
 
 
 def _letter(contact: Contact, fact: letters.LetterReceived, known: Known) -> Verdict:
@@ -225,7 +233,7 @@ def _opening_time(contact: Contact, fact: Fact) -> tuple[int, int]:
     if contact.channel != "phone":
         return fact.received_at, fact.occurred_offset_min
     if contact.connected_at is not None:
-        return contact.connected_at, contact.connected_offset_min or fact.occurred_offset_min
+        return contact.connected_at, contact.connected_offset_min
     return contact.answered_at or fact.received_at, fact.occurred_offset_min
 
 

@@ -21,7 +21,8 @@ CREATE TABLE IF NOT EXISTS desk_contact (
     connected_at         bigint,
     connected_offset_min integer NOT NULL,
     answered_at          bigint,
-    ended                boolean NOT NULL,
+    legs                 integer[] NOT NULL,
+    legs_ended           integer[] NOT NULL,
     nuisance             boolean NOT NULL,
     belongs_to           text,
     line                 text NOT NULL,
@@ -59,7 +60,7 @@ _CONTACTS = Table(
     dict(
         zip(
             Contact._fields,
-            (_BYTES, _TEXT, _LONG, _INT, _LONG, _BOOL, _BOOL, *[_TEXT] * 5, *[_BYTES] * 4, "text[]"),
+            (_BYTES, _TEXT, _LONG, _INT, _LONG, "int4[]", "int4[]", _BOOL, *[_TEXT] * 5, *[_BYTES] * 4, "text[]"),
             strict=True,
         )
     ),

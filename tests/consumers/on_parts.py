@@ -58,7 +58,7 @@ def relaying(settings: Settings, address: str) -> Iterator[Relay]:
     """A relay of the database at `address`."""
     publisher = Publisher(settings.kafka_address, load_codec(), "/tests", delivery_timeout_s=0)
     with database.connect(address, "test-relay") as db:
-        database.execute_all(db, outbox.DDL)
+        database.make_tables(db, outbox.DDL)
         yield Relay(db, publisher, load_codec(), Flag())
     publisher.close()
 

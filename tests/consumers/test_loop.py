@@ -14,16 +14,18 @@ from events.codec import Encoded, UnknownSchema, load_codec
 from events.envelope import TICKETS, Event
 from events.outcomes import EraOpened
 from events.publisher import PRODUCER_SETTINGS
+from events.schemas import FIRST_ID
 from events.tickets import TicketTaken
 from projectors.positions import Position
 from projectors.record import Record
+from tests.consumers.facts import CALL_AT
 
 TAKEN = TicketTaken(
     event_id=b"e" * 16,
-    occurred_at=1,
+    occurred_at=CALL_AT,
     occurred_offset_min=180,
-    received_at=2,
-    recorded_at=3,
+    received_at=CALL_AT,
+    recorded_at=CALL_AT,
     number="RU-2025-001234",
     version=2,
     cycle=1,
@@ -35,7 +37,7 @@ TAKEN = TicketTaken(
     reference_version=1,
     queue="accounts",
 )
-MARK = EraOpened(event_id=b"m" * 16, occurred_at=1, occurred_offset_min=0, received_at=1, recorded_at=1, era=2)
+MARK = EraOpened(event_id=b"m" * 16, occurred_at=CALL_AT, occurred_offset_min=0, received_at=CALL_AT, recorded_at=CALL_AT, era=2)
 
 
 @dataclass
@@ -106,13 +108,14 @@ class FakeDatabase:
     """Counts nothing and forbids nothing: the fence has tests of its own."""
 
     class _Cursor:
-        rowcount = 1
+        def __init__(self, rowcount: int) -> None:
+            self.rowcount = rowcount
 
     def transaction(self) -> "FakeDatabase":
         return self
 
-    def execute(self, *_: Any) -> "_Cursor":
-        return self._Cursor()
+    def execute(self, _: object, moves: Sequence[Sequence[object]]) -> "_Cursor":
+        return self._Cursor(len(moves[0]))
 
     def __enter__(self) -> "FakeDatabase":
         return self
@@ -126,9 +129,10 @@ def _bytes(event: Event) -> bytes:
     return encoded.value
 
 
-def _step(messages: Sequence[FakeMessage], model: Kept, held: Position) -> Follower:
+def _step(messages: Sequence[FakeMessage], model: Kept, held: Position, partitions: Sequence[int] = (0,)) -> Follower:
     follower = Follower(FakeConsumer(messages), FakeDatabase(), (model,), load_codec(), {TICKETS: "id"})  # type: ignore[arg-type]
-    follower._owned[TICKETS, 0] = {"kept_v1": held}
+    for number in partitions:
+        follower._owned[TICKETS, number] = {"kept_v1": held}
     follower.step()
     return follower
 
@@ -161,11 +165,18 @@ def test_what_time_can_heal_is_come_back_to(failure: Exception) -> None:
 
 def test_a_newer_producer_s_schema_is_waited_for_and_nothing_is_skipped() -> None:
     model = Kept()
+    newer = b"\0" + (FIRST_ID + 5_000).to_bytes(4, "big")
+    messages = [
+        FakeMessage(4, _bytes(TAKEN)),
+        FakeMessage(5, newer),
+        FakeMessage(6, _bytes(TAKEN)),
+        FakeMessage(4, _bytes(TAKEN), number=1),
+    ]
 
     with pytest.raises(UnknownSchema):
-        _step([FakeMessage(4, _bytes(TAKEN)), FakeMessage(5, b"\0" + (999_999_999).to_bytes(4, "big"))], model, Position(1, 4, 1))
+        _step(messages, model, Position(1, 4, 1), partitions=(0, 1))
 
-    assert model.seen == []
+    assert [(r.partition, r.offset) for r in model.seen] == [(0, 4), (1, 4)]
 
 
 def test_bytes_nobody_can_read_go_to_those_who_want_all_and_are_passed_by_the_others() -> None:

@@ -10,7 +10,8 @@ from events.envelope import FACTS, Event
 from events.settings import Settings
 from projectors.contacts import CONTACTS
 from projectors.model import ReadModel, consumer_of
-from projectors.positions import Partition, list_positions
+from events.places import Partition
+from projectors.positions import list_positions
 from tests.consumers.facts import call_started, request
 from tests.consumers.on_parts import ends_of, following, publish
 from tests.waiting import until

@@ -87,6 +87,33 @@ def test_a_note_about_a_ticket_nobody_knows_is_refused() -> None:
     assert (verdict.result, verdict.rule) == ("refused", "unknown_ticket")
 
 
+def test_a_call_on_two_legs_is_over_when_both_have_ended_and_its_time_is_that_of_the_first() -> None:
+    story = given(call_started(occurred_at=CALL_AT), call_answered(), call_started(leg=2, occurred_at=CALL_AT + 600_000_000), call_ended())
+
+    assert not story.tickets
+    registered = story.when(call_ended(leg=2)).changes[0]
+    assert registered.body["opened_at"] == CALL_AT
+
+
+def test_a_call_from_the_zero_meridian_keeps_its_offset() -> None:
+    registered = _registered((call_started(occurred_offset_min=0), call_answered(), call_ended()))
+
+    assert registered.opened_offset_min == 0
+
+
+def test_a_failed_end_after_a_note_does_not_deny_the_ticket() -> None:
+    verdict = given(call_started(), noted(disposition="registered")).when(call_ended(ending="failed"))
+
+    assert (verdict.result, verdict.rule) == ("no_change", "")
+
+
+def test_nothing_is_joined_to_a_ticket_that_is_closed() -> None:
+    story = given(request(), command("take", "N-1"), command("close", "N-1"), call_started(), call_answered(), call_ended())
+
+    assert story.when(noted(disposition="belongs_to", belongs_to="N-1")).rule == "joined_to_a_closed_ticket"
+    assert story.when(noted(ordinal=-3)).rule == "ordinal_out_of_order"
+
+
 def test_a_nuisance_call_opens_nothing() -> None:
     verdict = given(call_started(), call_answered(), noted(disposition="nuisance")).when(call_ended())
 
