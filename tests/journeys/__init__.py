@@ -1,0 +1,1 @@
+"""Stories played through all processes on a real Kafka and a real Postgres."""

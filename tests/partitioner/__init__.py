@@ -1,0 +1,1 @@
+"""Whether Python and Java put a key on the same partition."""
