@@ -18,20 +18,20 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from fastapi import Request
 
 from api.problems import Problem
+from events.actors import ID_RULE, is_actor_id
 from events.settings import Settings
 
 ISSUER, AUDIENCE, ALGORITHM = "hotline", "hotline", "EdDSA"
 CLAIMS_NEEDED = ("exp", "aud", "iss", "sub")
 LONGEST_TOKEN_BYTES = 2_000
-LONGEST_TTL_S = 31 * 24 * 3600
+_DAY_S = 24 * 3600
+LONGEST_TTL_S = 31 * _DAY_S
 TOKENS_REMEMBERED = 10_000
-_SUB_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
-_LONGEST_SUB = 40
 
 #: What each role may do. Whatever is not named here is not allowed.
 RIGHTS: Mapping[str, frozenset[str]] = {
     "adapter": frozenset({"publish_contacts"}),
-    "operator": frozenset({"publish_own_notes", "command", "read_tickets", "read_contacts"}),
+    "operator": frozenset({"publish_as_self", "command", "read_tickets", "read_contacts"}),
     "auditor": frozenset({"read_tickets", "read_contacts", "read_audit", "read_retention"}),
 }
 
@@ -63,8 +63,12 @@ class Caller:
 
 def issue(settings: Settings, role: str, sub: str, ttl_s: int) -> str:
     """Return a token for `role` and `sub`, valid for `ttl_s` seconds; raise BadSubject or KeyUnusable."""
-    if role not in RIGHTS or not is_subject(sub) or not 0 < ttl_s <= LONGEST_TTL_S:
-        raise BadSubject(f"role: {', '.join(RIGHTS)}; sub: an id of A-Z a-z 0-9 . _ -, at most {_LONGEST_SUB}; ttl: 1 to {LONGEST_TTL_S} s")
+    if role not in RIGHTS:
+        raise BadSubject(f"a role is one of: {', '.join(RIGHTS)}")
+    if not is_actor_id(sub):
+        raise BadSubject(f"a subject is an id: {ID_RULE}")
+    if not 0 < ttl_s <= LONGEST_TTL_S:
+        raise BadSubject(f"a token is valid for at least a second and at most {LONGEST_TTL_S // _DAY_S} days")
     key = _read_key(settings.signing_key_path, lambda pem: load_pem_private_key(pem, None))
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyUnusable(f"{settings.signing_key_path}: an Ed25519 key is needed")
@@ -101,6 +105,13 @@ class Gate:
             self._known.popitem(last=False)
         return caller
 
+    def require(self, authorization: str | None, *rights: str) -> Caller:
+        """Return the caller of an Authorization header who has one of `rights`; raise Problem 401, or 403 naming the first of them."""
+        caller = self.admit(authorization)
+        if not any(caller.may(right) for right in rights):
+            raise Problem.of("forbidden", right=rights[0], headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'})
+        return caller
+
     def _verify(self, token: str) -> tuple[Caller, float]:
         options: Any = {"require": list(CLAIMS_NEEDED), "verify_exp": False, "verify_iat": False, "strict_aud": True}
         try:
@@ -110,39 +121,29 @@ class Gate:
         expires, sub, role = claims["exp"], claims["sub"], claims.get("role")
         if type(expires) not in (int, float) or self._clock_s() >= expires:
             raise _unauthorised("token_expired")
-        if not isinstance(role, str) or role not in RIGHTS or not is_subject(sub):
+        if not isinstance(role, str) or role not in RIGHTS or not is_actor_id(sub):
             raise _unauthorised("token_invalid")
         return Caller(role, sub), float(expires)
 
 
-def caller_of(request: Request) -> Caller:
-    """Return who asks; raise Problem 401. The application keeps its gate in `app.state.gate`."""
-    gate: Gate = request.app.state.gate
-    return gate.admit(request.headers.get("authorization"))
-
-
 def needs(*rights: str) -> Callable[[Request], Awaitable[Caller]]:
-    """Return a dependency that lets through whoever has one of `rights`, and gives the route its Caller."""
+    """Return a dependency that lets through whoever has one of `rights`, and gives the route its Caller.
+
+    The application keeps its gate in `app.state.gate`.
+    """
     unknown = set(rights) - frozenset().union(*RIGHTS.values())
     if unknown or not rights:
         raise ValueError(f"no role has a right called {', '.join(sorted(unknown))}")
 
     async def admitted(request: Request) -> Caller:
-        caller = caller_of(request)
-        if not any(caller.may(right) for right in rights):
-            raise Problem.of("forbidden", right=rights[0], headers={"WWW-Authenticate": 'Bearer error="insufficient_scope"'})
-        return caller
+        gate: Gate = request.app.state.gate
+        return gate.require(request.headers.get("authorization"), *rights)
 
     return admitted
 
 
 def _unauthorised(rule: str) -> Problem:
     return Problem.of("unauthorised", rule=rule, headers={"WWW-Authenticate": "Bearer"})
-
-
-def is_subject(sub: object) -> bool:
-    """Say whether `sub` can stand as an actor's id on the log: 1 to 40 of A-Z a-z 0-9 . _ -, so never a name with its blank."""
-    return isinstance(sub, str) and 0 < len(sub) <= _LONGEST_SUB and _SUB_LETTERS.issuperset(sub)
 
 
 def _read_key(path: Path, load: Callable[[bytes], object]) -> object:

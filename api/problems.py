@@ -81,7 +81,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unforeseen)
+    app.add_exception_handler(Exception, unforeseen)
 
 
 async def _problem(_: Request, problem: Exception) -> Response:
@@ -107,6 +107,6 @@ async def _http(_: Request, error: Exception) -> Response:
     return Problem(error.status_code, "unreadable", "The request can't be answered", headers=error.headers).answer()
 
 
-async def _unforeseen(_: Request, __: Exception) -> Response:
-    """Say nothing of it to the outside; the server logs its type and place."""
+async def unforeseen(_: Request, __: Exception) -> Response:
+    """Answer what nobody foresaw, and say nothing of it to the outside; the server logs its type and place."""
     return Problem.of("internal").answer()

@@ -21,5 +21,5 @@ class CabinetRequestFiled(Fact):
     name: bytes | None
     phone: bytes | None
     email: bytes | None
-    text: bytes
+    text: bytes | None
     attachments: tuple[StoredFile, ...]

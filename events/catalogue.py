@@ -23,6 +23,11 @@ class EventType:
     topics: tuple[str, ...]
     key_of: KeyOf
 
+    @property
+    def record_name(self) -> str:
+        """Full name of its schema's record: what the log, the audit log and the intake's answers call it."""
+        return f"hotline.{self.folder}.{self.event.__name__}"
+
 
 def _contact_key(event: Any) -> str:
     return str(event.contact_id.hex())

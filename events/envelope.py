@@ -32,13 +32,16 @@ class Fact(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command(Event):
-    """What somebody asks of a ticket; its key is the target."""
+    """What somebody asks of a ticket; its key is the target.
+
+    The caller's idempotency key may hold anything, a phone number too: here stands a keyed digest of it (`events.identity`), in hex.
+    """
 
     recorded_at: int  # by the intake's clock
     target: str  # ticket number
     name: str  # the word used on the wire: take, refuse …
     actor: str
-    idempotency_key: str
+    idempotency_key: str  # keyed digest of the caller's, 32 hex digits
     expected_version: int | None  # None: whatever the version is
     body_digest: bytes  # keyed hash over the caller's body: the same key with another body is refused
 

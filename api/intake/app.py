@@ -16,7 +16,7 @@ Every request needs "Authorization: Bearer TOKEN", except /livez, /readyz, /metr
 stable type, the field and the rule; they never repeat what was sent."""
 
 
-def make_app(parts: Parts, gate: Gate, checks: Mapping[str, health.Check]) -> FastAPI:
+def make_application(parts: Parts, gate: Gate, checks: Mapping[str, health.Check]) -> FastAPI:
     """Return the application over `parts`; `gate` lets callers in, `checks` are asked by /readyz."""
 
     @asynccontextmanager

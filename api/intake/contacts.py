@@ -1,4 +1,5 @@
-"""`POST /v1/contacts/{channel}`: facts of a channel. All of a request is translated before the first fact is published."""
+"""`POST /v1/contacts/{channel}`: facts of a channel. All of a request is translated and may be taken before its first file is
+stored, and all its files are stored before its first fact is published."""
 
 import asyncio
 from collections.abc import Iterable
@@ -12,27 +13,28 @@ from prometheus_client import Counter
 
 from api.access import Caller, needs
 from api.intake.bodies import JSON, JSON_LINES, LETTER, content_type, parse_documents, read_body
+from api.intake.held import HeldFiles
 from api.intake.parts import Parts, out_of_keys, rejected
 from api.intake.publishing import publish, trace_of
 from api.problems import Problem
 from events.catalogue import EVENT_TYPES
-from events.channels.channel import Channel, Intake, Limits, Rejected
+from events.channels.channel import Channel, Intake, Rejected
 from events.channels.registry import BY_NAME
 from events.envelope import Fact
 from events.vault.files import StoreUnavailable
 from events.vault.pool import PoolEmpty
 from projectors.tokens import Token
 
-INLINE_BYTES = 32_000  # a larger body is translated on a thread, so that others go on meanwhile
+INLINE_BYTES = 32_000  # a larger body, and every letter, is translated on a thread, so that others go on meanwhile
 FACTS_TAKEN = Counter("hotline_intake_facts_total", "Facts that Kafka acknowledged to the intake.", ("channel",))
-_TYPE_NAMES = {kind.event: f"hotline.{kind.folder}.{kind.event.__name__}" for kind in EVENT_TYPES}
+_TYPE_NAMES = {kind.event: kind.record_name for kind in EVENT_TYPES}
 
 router = APIRouter(tags=["contacts"])
 
 
 @router.post("/v1/contacts/{channel}", status_code=202, summary="Take facts of a channel", response_class=Response)
 async def take_contacts(
-    channel: str, request: Request, caller: Annotated[Caller, Depends(needs("publish_contacts", "publish_own_notes"))]
+    channel: str, request: Request, caller: Annotated[Caller, Depends(needs("publish_contacts", "publish_as_self"))]
 ) -> Response:
     """Take one JSON object, an array of them, JSON lines, or for email one letter as it came.
 
@@ -45,8 +47,10 @@ async def take_contacts(
     way = BY_NAME[channel]
     kind = content_type(request, (JSON, JSON_LINES, LETTER) if way.from_bytes else (JSON, JSON_LINES))
     with parts.letters_room.enter() if kind == LETTER else parts.facts_room.enter():
-        facts = await _read_facts(way, kind, request, parts)
+        held = HeldFiles(parts.files)
+        facts = await _read_facts(way, kind, request, parts, held)
         _require_own(caller, facts)
+        await _store(held, parts)
         places = await publish(parts.publisher, facts, trace_of(request.headers.get("traceparent")))
     FACTS_TAKEN.labels(channel).inc(len(facts))
     position = Token.of(places).encode()
@@ -54,21 +58,28 @@ async def take_contacts(
     return Response(body, 202, {"Position": position}, JSON)
 
 
-async def _read_facts(way: Channel, kind: str, request: Request, parts: Parts) -> list[Fact]:
+async def _read_facts(way: Channel, kind: str, request: Request, parts: Parts, held: HeldFiles) -> list[Fact]:
     limits = parts.reference.limits
-    intake_limits = Limits(text_in_event_bytes=limits.text_in_event_bytes, letter_bytes=limits.letter_bytes)
     if kind == LETTER:
         raw = await read_body(request, limits.letter_bytes, "letter_bytes")
     else:
         raw = await read_body(request, limits.json_bytes, "json_bytes")
     received_at_us = parts.clock_us()
-    intake = Intake(
-        identity=parts.identity(), sealer=parts.ring.sealer, files=parts.files, received_at_us=received_at_us, limits=intake_limits
-    )
+    intake = Intake(identity=parts.identity(), sealer=parts.ring.sealer, files=held, received_at_us=received_at_us, limits=limits)
     translated = partial(_translate, way, kind, raw, limits.facts_per_request, intake)
-    if len(raw) <= INLINE_BYTES:
+    if kind != LETTER and len(raw) <= INLINE_BYTES:
         return translated()
     return await asyncio.get_running_loop().run_in_executor(parts.threads, translated)
+
+
+async def _store(held: HeldFiles, parts: Parts) -> None:
+    """Put the files of a request that may be taken on disk, on a thread; raise Problem 503."""
+    if held.is_empty():
+        return
+    try:
+        await asyncio.get_running_loop().run_in_executor(parts.threads, held.store)
+    except StoreUnavailable:
+        raise Problem.of("part-down", part="files", headers={"Retry-After": "5"}) from None
 
 
 def _translate(way: Channel, kind: str, raw: bytes, most_facts: int, intake: Intake) -> list[Fact]:
@@ -81,8 +92,6 @@ def _translate(way: Channel, kind: str, raw: bytes, most_facts: int, intake: Int
         raise rejected(found) from None
     except PoolEmpty as empty:
         raise out_of_keys(empty) from None
-    except StoreUnavailable:
-        raise Problem.of("part-down", part="files", headers={"Retry-After": "5"}) from None
     if len(facts) > most_facts:
         raise Problem.of("too-large", limit="facts_per_request", limit_value=most_facts)
     return facts

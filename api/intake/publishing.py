@@ -15,6 +15,8 @@ from events.publisher import MAX_MESSAGE_BYTES, NotTaken, TooLarge
 REPORT_TIMEOUT_S = 8.0  # longer than the publisher's own, which settles each record
 _TRACE = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
+_ONE_TOO_LARGE = f"a record of more than {MAX_MESSAGE_BYTES} bytes is among them and will never be taken"
+
 
 class Publishes(Protocol):
     """What the intake asks of a publisher."""
@@ -24,7 +26,7 @@ class Publishes(Protocol):
 
 
 async def publish(publisher: Publishes, events: Sequence[Event], traceparent: str) -> list[Place]:
-    """Publish `events` in their order and return their places; raise Problem 503 (none was taken), 504 (unknown) or 413."""
+    """Publish `events` in their order and return their places; raise Problem 503 or 413 (none was taken, for sure) or 504."""
     reports = [asyncio.wrap_future(publisher.submit(event, traceparent)) for event in events]
     if not reports:
         return []
@@ -33,11 +35,13 @@ async def publish(publisher: Publishes, events: Sequence[Event], traceparent: st
     failures = [report.exception() for report in reports if report not in late and report.exception() is not None]
     if not late and not failures:
         return [report.result() for report in reports]
-    if len(failures) == len(reports) and all(isinstance(failure, NotTaken) for failure in failures):
-        raise Problem.of("part-down", part="kafka", headers={"Retry-After": "1"})
-    if any(isinstance(failure, TooLarge) for failure in failures):
+    too_large = any(isinstance(failure, TooLarge) for failure in failures)
+    if len(failures) < len(reports) or not all(isinstance(failure, (NotTaken, TooLarge)) for failure in failures):
+        # something lies on the log, or may
+        raise Problem.of("outcome-unknown", headers={"Retry-After": "1"}, detail=_ONE_TOO_LARGE if too_large else None)
+    if too_large:
         raise Problem.of("too-large", limit="record", limit_bytes=MAX_MESSAGE_BYTES)
-    raise Problem.of("outcome-unknown", headers={"Retry-After": "1"})
+    raise Problem.of("part-down", part="kafka", headers={"Retry-After": "1"})
 
 
 def trace_of(header: str | None) -> str:

@@ -7,7 +7,7 @@ from prometheus_client import Gauge
 
 from api.access import open_gate
 from api.health import Check
-from api.intake.app import make_app
+from api.intake.app import make_application
 from api.intake.parts import Parts
 from api.intake.watch import OutcomeWatch
 from api.serving import serve
@@ -17,6 +17,7 @@ from events.reference import load as load_reference
 from events.settings import Settings
 from events.vault.files import FileStore
 from events.vault.opening import open_vault
+from events.vault.pool import reason_of
 from events.vault.ring import KeyRing
 
 SOURCE = "hotline-intake"
@@ -35,7 +36,7 @@ def run(settings: Settings, stop: Flag) -> None:
         publisher=publisher,
         watch=OutcomeWatch(settings.database),
     )
-    app = make_app(parts, open_gate(settings), {"kafka": kafka_check(publisher), "keys": keys_check(ring)})
+    app = make_application(parts, open_gate(settings), {"kafka": kafka_check(publisher), "keys": keys_check(ring)})
     KEYS_LEFT.set_function(ring.keys_left)
     ring.start()
     try:
@@ -43,8 +44,8 @@ def run(settings: Settings, stop: Flag) -> None:
     finally:
         publisher.close()
         ring.close()
-    if ring.failure is not None:
-        raise ring.failure
+    if failure := ring.failure:
+        raise failure
 
 
 def kafka_check(publisher: Publisher) -> Check:
@@ -60,6 +61,8 @@ def keys_check(ring: KeyRing) -> Check:
     """Return a check that says whether anything can be sealed."""
 
     async def check() -> str | None:
+        if failure := ring.failure:
+            return f"no new keys: {reason_of(failure)}"
         return None if ring.keys_left() else "no keys: the vault has not answered"
 
     return check

@@ -99,7 +99,7 @@ class OutcomeWatch:
 
     async def _lose(self, error: psycopg.Error) -> None:
         """Let the connection go; the next who waits makes a new one."""
-        _log.warning("outcomes_not_readable", reason=type(error).__name__, sqlstate=error.sqlstate)
+        _log.warning("outcomes not readable", reason=type(error).__name__, sqlstate=error.sqlstate)
         if self._db is not None:
             await self._db.close()
             self._db = None

@@ -1,6 +1,7 @@
 """The command words: what each asks for, and its translation into an event. Pure but for the sealer it is given.
 
-Whatever stands in clear in a command is a code; people's words are sealed under the ticket's party. Whether a ticket's status allows a
+Whatever stands in clear in a command is a code; people's words are sealed under the ticket's party, and of the caller's idempotency key,
+which may hold anything, only a keyed digest goes on the log. Whether a ticket's status allows a
 command is the desk's to say, not ours. Adding a word is one form and one line in WORDS.
 """
 
@@ -12,14 +13,12 @@ from pydantic import Field
 
 from events import commands
 from events.channels.channel import CITIZEN, Rejected, Seals
-from events.channels.words import Format, NeededCode, TicketNumber, canonical, read_tagged
+from events.channels.words import Format, NeededCode, Said, TicketNumber, canonical, read_tagged
 from events.envelope import Command
 from events.identity import Identity
 
 IDEMPOTENCY_KEY_PATTERN = r"[A-Za-z0-9._:-]{1,200}"
 _GREATEST_VERSION = 2**31 - 1
-
-Words = Annotated[str, Field(min_length=1)]
 
 
 class Asked(Format):
@@ -41,14 +40,14 @@ class Clarify(Asked):
     """The citizen must supply something."""
 
     command: Literal["ask_clarification"]
-    question: Words
+    question: Said
 
 
 class Approve(Asked):
     """The request is granted; the citizen is told what to do next (R125)."""
 
     command: Literal["approve"]
-    next_steps: Words
+    next_steps: Said
 
 
 class Refuse(Asked):
@@ -57,7 +56,7 @@ class Refuse(Asked):
     command: Literal["refuse"]
     reason_code: NeededCode
     appeal_route: NeededCode
-    explanation: Words
+    explanation: Said
 
 
 class Close(Asked):
@@ -65,7 +64,7 @@ class Close(Asked):
 
     command: Literal["close"]
     resolution_code: NeededCode
-    explanation: Words | None = None
+    explanation: Said | None = None
 
 
 class Reopen(Asked):
@@ -73,7 +72,7 @@ class Reopen(Asked):
 
     command: Literal["reopen"]
     reason_code: NeededCode
-    explanation: Words | None = None
+    explanation: Said | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +126,7 @@ def translate_command(document: object, asking: Asking) -> Command:
         target=form.ticket,
         name=form.command,
         actor=asking.actor,
-        idempotency_key=asking.idempotency_key,
+        idempotency_key=asking.identity.digest("idempotency-key", asking.idempotency_key).hex(),
         expected_version=form.expected_version,
         body_digest=asking.identity.digest("command", canonical(document)),
         **said,
@@ -138,8 +137,6 @@ def _seal(text: str | None, field: str, number: str, event_id: bytes, asking: As
     if text is None:
         return None
     clear = text.encode()
-    if not text.strip():
-        raise Rejected(field, "empty", "at least one visible letter")
     if len(clear) > asking.text_limit_bytes:
         raise Rejected(field, "too_long", f"at most {asking.text_limit_bytes} bytes")
     return asking.sealer.seal(number.encode(), CITIZEN, event_id, field, clear)

@@ -15,7 +15,8 @@ from api.queries.records import audit_entry
 from api.queries.waiting import DEFAULT_WAIT_MS, AtLeast, WaitMs, wait_for
 from projectors.audit_log import AUDIT_LOG, AuditRow
 from projectors.audit_reads import AuditFilter, list_records
-from projectors.contacts import list_contacts_of
+from projectors.contacts import CONTACTS, list_contacts_of
+from projectors.model import ReadModel
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 
@@ -43,14 +44,15 @@ async def audit(
     after = decode_cursor("/v1/audit", asked, cursor)
     named = {text for text in (ticket and checked(ticket), contact and contact_id_of(contact).hex(), subject) if text}
     wanted = AuditFilter(tuple(sorted(named)) or None, actor, type_, topic, time_us("from", from_), time_us("to", to))
-    await wait_for(read, AUDIT_LOG, at_least, wait_ms)
+    models: tuple[ReadModel, ...] = (AUDIT_LOG, CONTACTS) if ticket else (AUDIT_LOG,)
+    await wait_for(read, models, at_least, wait_ms)
 
     async def question(db: AsyncConnection[Any]) -> list[AuditRow]:
         held = [contact_id.hex() for contact_id in await list_contacts_of(db, ticket)] if ticket else []
         subjects = tuple(sorted({*named, *held})) or None
         return await list_records(db, wanted._replace(subjects=subjects), after, limit)
 
-    token, rows = await read.ask_with_position(AUDIT_LOG, question)
+    token, rows = await read.ask_with_position(models, question)
     last = None
     if len(rows) == limit:
         end = rows[-1]

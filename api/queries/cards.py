@@ -4,26 +4,27 @@ The framework's routing and parameters cost several times what the answer itself
 them, by the same functions as the documented route in `api.queries.tickets`; every other request goes on to the application.
 """
 
-import re
 from time import perf_counter
 from typing import Any
 
 import orjson
 from fastapi import FastAPI
 from fastapi.responses import Response
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.access import Gate
 from api.health import REQUEST_SECONDS
-from api.problems import Problem
+from api.problems import Problem, unforeseen
 from api.queries.reading import FAILURES, Found, Reading, problem_of
+from events.numbers import is_number
 from projectors.showing import MASK, rfc3339
 from projectors.ticket_status import TicketStatus
 
 RIGHT = "read_tickets"
 _PREFIX = "/v1/tickets/"
 _ROUTE = "/v1/tickets/{number}"
-_NUMBER = re.compile(r"[A-Z]{2,8}-[0-9]{4}-[0-9]{6,12}")
+_UNFORESEEN = 500
 
 
 def card_of(row: TicketStatus, position: str | None) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def card_of(row: TicketStatus, position: str | None) -> dict[str, Any]:
 
 def checked(number: str) -> str:
     """Return `number` if one may look like that; raise Problem unknown-ticket."""
-    if not _NUMBER.fullmatch(number):
+    if not is_number(number):
         raise Problem.of("unknown-ticket")
     return number
 
@@ -85,32 +86,40 @@ class CardsFirst:
         self._app: ASGIApp = app
         self._gate: Gate = app.state.gate
         self._reading: Reading = app.state.reading
-        self._seconds = {status: REQUEST_SECONDS.labels("GET", _ROUTE, str(status)) for status in (200, 304, 401, 403, 404, 429, 503)}
+        self._short_way = ServerErrorMiddleware(self._answer, handler=unforeseen)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http" or scope["method"] != "GET" or scope["query_string"] or not _asks_for_card(scope["path"]):
             await self._app(scope, receive, send)
-            return
-        began = perf_counter()
+        else:
+            await self._short_way(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began, status = perf_counter(), _UNFORESEEN
         try:
             answer = await self._card(scope)
-        except Problem as problem:
-            answer = problem.answer()
-        except FAILURES as failure:
-            answer = problem_of(failure).answer()
-        await answer(scope, receive, send)
-        self._seconds[answer.status_code].observe(perf_counter() - began)
+            status = answer.status_code
+            await answer(scope, receive, send)
+        finally:
+            REQUEST_SECONDS.labels("GET", _ROUTE, str(status)).observe(perf_counter() - began)
 
     async def _card(self, scope: Scope) -> Response:
+        try:
+            return await self._found(scope)
+        except Problem as problem:
+            return problem.answer()
+        except FAILURES as failure:
+            return problem_of(failure).answer()
+
+    async def _found(self, scope: Scope) -> Response:
         authorization, if_none_match = None, ""
         for name, value in scope["headers"]:
             if name == b"authorization":
                 authorization = value.decode("latin-1")
             elif name == b"if-none-match":
                 if_none_match = value.decode("latin-1")
-        if not self._gate.admit(authorization).may(RIGHT):
-            raise Problem.of("forbidden", right=RIGHT)
+        self._gate.require(authorization, RIGHT)
         found = await self._reading.cards.find(checked(scope["path"][len(_PREFIX) :]))
         if found is None:
             raise Problem.of("unknown-ticket")

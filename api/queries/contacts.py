@@ -11,14 +11,15 @@ from api.access import Caller, needs
 from api.problems import Problem
 from api.queries.reading import Reading, reading_of
 from api.queries.waiting import DEFAULT_WAIT_MS, AtLeast, WaitMs, wait_for
-from projectors.contacts import CONTACTS, ContactFact, ContactTicket, list_facts, list_tickets_of
+from projectors.contacts import CONTACTS, ContactFact, ContactTicket, find_channel, list_facts, list_tickets_of
 from projectors.showing import MASK, rfc3339
-from projectors.ticket_status import TicketStatus, find_tickets
+from projectors.ticket_status import TICKET_STATUS, TicketStatus, find_tickets
 
 router = APIRouter(prefix="/v1/contacts", tags=["contacts"])
 
 _ID_DIGITS = 32
 _PEOPLE = ("name", "phone", "text")
+_READ = (CONTACTS, TICKET_STATUS)
 
 
 def contact_id_of(text: str) -> bytes:
@@ -42,19 +43,20 @@ async def contact(
 ) -> Response:
     """The facts of one call, chat or letter in their order, and the tickets that came of them; people are masked."""
     wanted = contact_id_of(contact_id)
-    await wait_for(read, CONTACTS, at_least, wait_ms)
+    await wait_for(read, _READ, at_least, wait_ms)
 
-    async def question(db: AsyncConnection[Any]) -> tuple[list[ContactFact], list[ContactTicket], dict[str, TicketStatus]]:
+    async def question(db: AsyncConnection[Any]) -> tuple[str | None, list[ContactFact], list[ContactTicket], dict[str, TicketStatus]]:
         ties = await list_tickets_of(db, wanted)
-        return await list_facts(db, wanted), ties, await find_tickets(db, [tie.number for tie in ties])
+        tickets = await find_tickets(db, [tie.number for tie in ties])
+        return await find_channel(db, wanted), await list_facts(db, wanted), ties, tickets
 
-    token, (facts, ties, tickets) = await read.ask_with_position(CONTACTS, question)
+    token, (channel, facts, ties, tickets) = await read.ask_with_position(_READ, question)
     if not facts and not ties:
         raise Problem.of("unknown-contact")
     position = token.encode()
     told = {
         "contact_id": contact_id,
-        "channel": facts[0].channel if facts else None,
+        "channel": channel,
         "facts": [_fact(fact) for fact in facts],
         "tickets": [_ticket(tie, tickets.get(tie.number)) for tie in ties],
         "position": position,

@@ -16,9 +16,9 @@ from api.gathering import TooManyWaiting
 from api.queries.metrics import CONSUMER_LAG, LAG_UNKNOWN
 from api.queries.reading import Reading
 from events.log_ends import LogEnds
+from events.places import Partition
 from projectors.model import ReadModel, consumer_of
 from projectors.reaching import Progress
-from projectors.tokens import Partition
 
 GREATEST_LAG_RECORDS = 100_000
 _LOOK_EVERY_S = 5.0

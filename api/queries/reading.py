@@ -9,12 +9,13 @@ from typing import Any, NamedTuple, TypeVar
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from psycopg import AsyncConnection, DataError, OperationalError
-from psycopg.errors import UndefinedTable
+from psycopg.errors import QueryCanceled, UndefinedTable
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from api.gathering import Gatherer, TooManyWaiting
 from api.problems import Problem
 from api.queries.metrics import CARDS_IN_FETCH
+from projectors.database import CONNECT_TIMEOUT_S
 from projectors.model import ReadModel
 from projectors.reaching import Progress, read_included, read_progress
 from projectors.ticket_status import TICKET_STATUS, TicketStatus, find_tickets
@@ -24,6 +25,8 @@ _LEAST_CONNECTIONS, _MOST_CONNECTIONS = 2, 8
 _MOST_REQUESTS_WAITING = 1_000
 _CONNECTION_WAIT_S = 2.0
 _SESSION = "-c statement_timeout=5s -c default_transaction_read_only=on -c timezone=UTC"
+
+_OVERLOADED = (PoolTimeout, TooManyRequests, QueryCanceled)
 
 T = TypeVar("T")
 Question = Callable[[AsyncConnection[Any]], Awaitable[T]]
@@ -47,7 +50,13 @@ class Reading:
             max_waiting=_MOST_REQUESTS_WAITING,
             timeout=_CONNECTION_WAIT_S,
             reconnect_timeout=5,
-            kwargs={"autocommit": True, "options": _SESSION, "application_name": "api", "prepare_threshold": 2},
+            kwargs={
+                "autocommit": True,
+                "options": _SESSION,
+                "application_name": "api",
+                "prepare_threshold": 2,
+                "connect_timeout": CONNECT_TIMEOUT_S,
+            },
             open=False,
         )
         self.cards: Gatherer[str, Found] = Gatherer(self._find_cards)
@@ -62,22 +71,25 @@ class Reading:
         await self._pool.close(timeout=5)
 
     async def ask(self, question: Question[T]) -> T:
-        """Return the answer to `question`; a connection that broke since it was last used is replaced, once."""
+        """Return the answer to `question`; a connection that broke since it was last used is replaced, once.
+
+        What took too long or found no room is not tried again: that would feed the very load it suffers from.
+        """
         try:
             async with self._pool.connection() as db:
                 return await question(db)
-        except PoolTimeout:
+        except _OVERLOADED:
             raise
         except OperationalError:
             await self._pool.check()
         async with self._pool.connection() as db:
             return await question(db)
 
-    async def ask_with_position(self, model: ReadModel, question: Question[T]) -> tuple[Token, T]:
-        """Return what `model` had included, and the answer to `question`."""
+    async def ask_with_position(self, models: Sequence[ReadModel], question: Question[T]) -> tuple[Token, T]:
+        """Return what all `models` that `question` reads had included, and its answer."""
 
         async def both(db: AsyncConnection[Any]) -> tuple[Token, T]:
-            return await read_included(db, model), await question(db)
+            return await read_included(db, models), await question(db)
 
         return await self.ask(both)
 
@@ -89,7 +101,7 @@ class Reading:
 
     async def _find_cards(self, numbers: Sequence[str]) -> dict[str, Found]:
         CARDS_IN_FETCH.observe(len(numbers))
-        token, rows = await self.ask_with_position(TICKET_STATUS, lambda db: find_tickets(db, numbers))
+        token, rows = await self.ask_with_position((TICKET_STATUS,), lambda db: find_tickets(db, numbers))
         position = token.encode()
         return {number: Found(row, position) for number, row in rows.items()}
 

@@ -1,5 +1,6 @@
 """Routes of retention: what one ticket or contact is kept until, and what nothing holds any longer."""
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -16,7 +17,7 @@ from api.queries.contacts import contact_id_of
 from api.queries.pages import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, page
 from api.queries.reading import Reading, reading_of
 from api.queries.waiting import DEFAULT_WAIT_MS, AtLeast, WaitMs, wait_for
-from projectors.contacts import list_contacts_of, list_tickets_of
+from projectors.contacts import CONTACTS, list_contacts_of, list_tickets_of
 from projectors.model import ReadModel
 from projectors.retention_reads import Kept, latest, list_kept, list_past_floor
 from projectors.showing import rfc3339
@@ -41,16 +42,16 @@ async def retention(
     wait_ms: WaitMs = DEFAULT_WAIT_MS,
 ) -> Response:
     """For one ticket or contact everything that belongs to it; else pages of what nothing holds any longer when the day begins."""
-    model: ReadModel = request.app.state.retention
-    await wait_for(read, model, at_least, wait_ms)
+    models: tuple[ReadModel, ...] = (request.app.state.retention, CONTACTS)
+    await wait_for(read, models, at_least, wait_ms)
     if ticket is not None or contact is not None:
-        return await _kept(read, model, ticket, contact)
+        return await _kept(read, models, ticket, contact)
     zone: ZoneInfo = request.app.state.zone
     day = past_floor_on or datetime.now(zone).date()
     asked = {"past_floor_on": day.isoformat()}
     after = decode_cursor(_PATH, asked, cursor)
     as_of = start_of(day, zone)
-    token, rows = await read.ask_with_position(model, lambda db: list_past_floor(db, as_of, after, limit))
+    token, rows = await read.ask_with_position(models, lambda db: list_past_floor(db, as_of, after, limit))
     last = (rows[-1].keep_until, rows[-1].kind, rows[-1].id) if len(rows) == limit else None
     told = [{"kind": row.kind, "id": row.id, "keep_until": rfc3339(row.keep_until)} for row in rows]
     return page(_PATH, asked, limit, told, position=token.encode(), last=last)
@@ -61,7 +62,7 @@ def start_of(day: date, zone: ZoneInfo) -> int:
     return int(datetime.combine(day, time(), zone).astimezone(UTC).timestamp()) * 1_000_000
 
 
-async def _kept(read: Reading, model: ReadModel, ticket: str | None, contact: str | None) -> Response:
+async def _kept(read: Reading, models: Sequence[ReadModel], ticket: str | None, contact: str | None) -> Response:
     number = None if ticket is None else checked(ticket)
     contact_id = None if contact is None else contact_id_of(contact)
 
@@ -74,7 +75,7 @@ async def _kept(read: Reading, model: ReadModel, ticket: str | None, contact: st
             numbers += [tie.number for tie in await list_tickets_of(db, contact_id)]
         return await list_kept(db, contacts, numbers)
 
-    token, rows = await read.ask_with_position(model, question)
+    token, rows = await read.ask_with_position(models, question)
     if not rows:
         raise Problem.of("unknown-ticket" if number else "unknown-contact")
     position = token.encode()

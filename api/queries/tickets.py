@@ -1,6 +1,6 @@
 """Routes of tickets: the card, pages by filter, the history of one."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
@@ -12,6 +12,7 @@ from api.queries.pages import DEFAULT_LIMIT, Code, Cursor, Limit, Time, decode_c
 from api.queries.reading import Reading, reading_of
 from api.queries.records import history_entry
 from api.queries.waiting import DEFAULT_WAIT_MS, AtLeast, WaitMs, wait_for
+from events.tickets import Status
 from projectors.audit_log import AUDIT_LOG
 from projectors.audit_reads import list_history
 from projectors.ticket_status import TICKET_STATUS, TicketFilter, list_tickets
@@ -21,14 +22,13 @@ router = APIRouter(prefix="/v1/tickets", tags=["tickets"])
 Number = Annotated[str, Path(description="Ticket number, such as RU-2025-001234.")]
 Allowed = Annotated[Caller, Depends(needs(RIGHT))]
 Read = Annotated[Reading, Depends(reading_of)]
-Status = Literal["registered", "in_processing", "awaiting_clarification", "approved", "refused", "closed"]
 
 
 @router.get("/{number}", summary="The card of one ticket", response_model=None)
 async def card(request: Request, number: Number, _: Allowed, at_least: AtLeast = None, wait_ms: WaitMs = DEFAULT_WAIT_MS) -> Response:
     """Where the ticket stands and what is expected next. ETag and If-None-Match are understood; Position tells what the answer reflects."""
     reading = reading_of(request)
-    await wait_for(reading, TICKET_STATUS, at_least, wait_ms)
+    await wait_for(reading, (TICKET_STATUS,), at_least, wait_ms)
     found = await reading.cards.find(checked(number))
     if found is None:
         raise Problem.of("unknown-ticket")
@@ -60,8 +60,8 @@ async def tickets(
     )
     asked = {**wanted._asdict(), "opened_from": opened_from, "opened_to": opened_to}
     after = decode_cursor(path, asked, cursor)
-    await wait_for(read, TICKET_STATUS, at_least, wait_ms)
-    token, rows = await read.ask_with_position(TICKET_STATUS, lambda db: list_tickets(db, wanted, after, limit))
+    await wait_for(read, (TICKET_STATUS,), at_least, wait_ms)
+    token, rows = await read.ask_with_position((TICKET_STATUS,), lambda db: list_tickets(db, wanted, after, limit))
     last = (rows[-1].opened_at, rows[-1].number) if len(rows) == limit else None
     return page(path, asked, limit, [card_of(row, None) for row in rows], position=token.encode(), last=last)
 
@@ -80,8 +80,8 @@ async def history(
     """Decisions by version, each with its place, actor and times; fields of people are masked."""
     path = f"/v1/tickets/{checked(number)}/history"
     (above,) = decode_cursor(path, {}, cursor) or (0,)
-    await wait_for(read, AUDIT_LOG, at_least, wait_ms)
-    token, rows = await read.ask_with_position(AUDIT_LOG, lambda db: list_history(db, number, above, limit))
+    await wait_for(read, (AUDIT_LOG,), at_least, wait_ms)
+    token, rows = await read.ask_with_position((AUDIT_LOG,), lambda db: list_history(db, number, above, limit))
     if not rows and not above:
         raise Problem.of("unknown-ticket")
     last = (rows[-1].version or 0,) if len(rows) == limit else None

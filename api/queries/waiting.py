@@ -1,6 +1,7 @@
-"""`?at_least=TOKEN`: waits, within a bound, until a read model has reached a token."""
+"""`?at_least=TOKEN`: waits, within a bound, until the read models behind an answer have reached a token."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import Query
@@ -21,8 +22,11 @@ AtLeast = Annotated[str | None, Query(max_length=4_000, description="Position to
 WaitMs = Annotated[int, Query(ge=0, le=LONGEST_WAIT_MS, description="How long at_least may wait, milliseconds.")]
 
 
-async def wait_for(reading: Reading, model: ReadModel, at_least: str | None, wait_ms: int) -> None:
-    """Return once `model` has reached the token `at_least`; raise Problem bad-token, not-reached or too-many-requests."""
+async def wait_for(reading: Reading, models: Sequence[ReadModel], at_least: str | None, wait_ms: int) -> None:
+    """Return once all `models` that an answer reads have reached the token `at_least`.
+
+    Raise Problem bad-token, not-reached or too-many-requests.
+    """
     global _waiters  # noqa: PLW0603 - one bound for the whole application
     if at_least is None:
         return
@@ -34,7 +38,7 @@ async def wait_for(reading: Reading, model: ReadModel, at_least: str | None, wai
         raise Problem.of("too-many-requests", headers={"Retry-After": "1"})
     _waiters += 1
     try:
-        reached = await _is_reached(reading, model, token, wait_ms / 1000)
+        reached = await _is_reached(reading, models, token, wait_ms / 1000)
     finally:
         _waiters -= 1
     POSITION_WAITS.labels("reached" if reached else "late").inc()
@@ -42,12 +46,13 @@ async def wait_for(reading: Reading, model: ReadModel, at_least: str | None, wai
         raise Problem.of("not-reached", field="at_least", headers={"Retry-After": "1"}, waited_ms=wait_ms)
 
 
-async def _is_reached(reading: Reading, model: ReadModel, token: Token, wait_s: float) -> bool:
+async def _is_reached(reading: Reading, models: Sequence[ReadModel], token: Token, wait_s: float) -> bool:
     loop = asyncio.get_running_loop()
     until_s = loop.time() + wait_s
-    demands = demands_of(model, token)
+    waiting = [(model, demands_of(model, token)) for model in models]
     while True:
-        demands = still_open(model, demands, await reading.progress())
-        if not demands or loop.time() >= until_s:
-            return not demands
+        progress = await reading.progress()
+        waiting = [(model, left) for model, demands in waiting if (left := still_open(model, demands, progress))]
+        if not waiting or loop.time() >= until_s:
+            return not waiting
         await asyncio.sleep(_LOOK_S)

@@ -4,20 +4,18 @@ import re
 
 import click
 
-from deploy.problems import NotThere
+from deploy.problems import NotThere, Problem, WrongUsage
 from events.settings import Settings
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_LONGEST_S = 366 * 86400
 
 
 def seconds(text: str) -> int:
-    """Read a length of time such as `90s`, `15m`, `8h`, `30d` in seconds. Raises click.BadParameter, also beyond a year."""
+    """Read a length of time such as `90s`, `15m`, `8h`, `30d` in seconds; raises WrongUsage. How long is too long, `api.access` says."""
     found = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
-    length_s = int(found[1]) * _UNITS_S[found[2]] if found else 0
-    if not 0 < length_s <= _LONGEST_S:
-        raise click.BadParameter("a length of time is wanted, such as 90s, 15m, 8h or 30d, at most 366d", param_hint="--ttl")
-    return length_s
+    if found is None:
+        raise WrongUsage("--ttl: a length of time is wanted, such as 90s, 15m, 8h or 30d")
+    return int(found[1]) * _UNITS_S[found[2]]
 
 
 @click.command("token")
@@ -28,9 +26,14 @@ def seconds(text: str) -> int:
 )
 def COMMAND(role: str, sub: str, ttl_s: int) -> None:  # noqa: N802 - the name the table looks for
     """Print a token for `Authorization: Bearer`."""
-    from api.access import issue
+    from api.access import BadSubject, KeyUnusable, issue
 
     settings = Settings()
     if not settings.signing_key_path.exists():
         raise NotThere(f"no signing key at {settings.signing_key_path}: `hotline up` makes one, or set HOTLINE_SIGNING_KEY_FILE")
-    click.echo(issue(settings, role, sub, ttl_s))
+    try:
+        click.echo(issue(settings, role, sub, ttl_s))
+    except BadSubject as wrong:
+        raise WrongUsage(str(wrong)) from None
+    except KeyUnusable as unusable:
+        raise Problem(str(unusable)) from None

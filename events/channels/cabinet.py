@@ -41,6 +41,7 @@ def translate_cabinet(document: object, intake: Intake) -> tuple[Fact, ...]:
     event_id = intake.identity.event_id(CHANNEL, form.id, canonical(document), time_us=form.occurred_at.us)
     sealing = Sealing(intake, contact_id, event_id)
     name, phone = sealing.words("name", form.name), sealing.words("phone", told_phone(form.phone))
+    text = sealing.words("text", form.text)
     filed = CabinetRequestFiled(
         event_id=event_id,
         occurred_at=form.occurred_at.us,
@@ -56,12 +57,12 @@ def translate_cabinet(document: object, intake: Intake) -> tuple[Fact, ...]:
         language=form.language,
         has_name=name is not None,
         has_phone=phone is not None,
-        has_text=bool(form.text.strip()),
+        has_text=text is not None,
         cabinet_id=sealing.needed("cabinet_id", form.cabinet_id),
         name=name,
         phone=phone,
         email=sealing.words("email", form.email),
-        text=sealing.needed("text", form.text),
+        text=text,
         attachments=sealing.files(form.files),
     )
     return (filed,)

@@ -5,11 +5,12 @@ It knows nothing of HTTP, of Kafka or of the vault behind the sealer. The same i
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from events.envelope import Fact
 from events.identity import Identity
+from events.reference import Limits
 
 CITIZEN, OPERATOR = "citizen", "operator"  # parties of a contact, each with a key of its own
 MANY_FILES = 100  # files of one input; a letter's others stay in the stored letter
@@ -43,15 +44,6 @@ class KeepsFiles(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """Sizes above which an input is refused or, where it says so, cut."""
-
-    text_in_event_bytes: int = 200_000  # a longer text is refused; a letter's is cut and the letter keeps it all
-    letter_bytes: int = 30_000_000
-    json_bytes: int = 1_000_000  # whoever reads JSON from outside holds to it; a parsed document no longer knows its size
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Intake:
     """What the translation of one input may use."""
 
@@ -59,7 +51,7 @@ class Intake:
     sealer: Seals
     files: KeepsFiles
     received_at_us: int
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits  # a parsed document no longer knows its size: whoever reads JSON from outside holds to `json_bytes`
 
 
 FromJson = Callable[[object, Intake], tuple[Fact, ...]]

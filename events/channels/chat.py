@@ -12,7 +12,21 @@ from pydantic import Field
 from events.channels.channel import CITIZEN, Intake, Rejected
 from events.channels.notes import Noted, note_fact
 from events.channels.people import Sealing, known_media_type
-from events.channels.words import Author, Content, Format, Language, Link, MediaType, Name, Ordinal, OwnId, Told, canonical, read_tagged
+from events.channels.words import (
+    Author,
+    Content,
+    Format,
+    Language,
+    Link,
+    MediaType,
+    Name,
+    Ordinal,
+    OwnId,
+    Said,
+    Told,
+    canonical,
+    read_tagged,
+)
 from events.chats import ChatClosed, ChatFileOffered, ChatMessagePosted, ChatOpened
 from events.envelope import Fact
 
@@ -42,7 +56,7 @@ class Message(Line):
 
     event: Literal["message"]
     author: Annotated[Author, Field(alias="from")]
-    text: str
+    text: Said
     language: Language = ""
     ordinal: Ordinal | None = None
 

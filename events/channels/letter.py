@@ -25,9 +25,7 @@ from events.letters import LetterReceived
 CHANNEL = "email"
 MOST_IN_THREAD = 50
 NAME_CHARS = 300
-_AUTOMATIC_PRECEDENCE = (b"bulk", b"junk", b"auto_reply")
-_AUTOMATIC_FIELDS = ("x-autoreply", "x-autorespond", "x-autoresponder", "x-auto-reply")
-_NOBODY = re.compile(r"(mailer-daemon|postmaster)@", re.IGNORECASE)
+_KEYWORD = re.compile(rb"[A-Za-z-]*")  # of Auto-Submitted (RFC 3834); parameters and comments may follow
 
 
 class LetterInJson(Format):
@@ -63,7 +61,7 @@ def _received(raw: bytes, head: Head, parts: list[Leaf], occurred: Moment, seali
     sender, name = _sender(head)
     text, text_cut = text_of(parts, intake.limits.text_in_event_bytes)
     subject = head.words("subject")
-    sealed_name, phone = sealing.words("name", name), sealing.words("phone", find_phone(text))
+    sealed_name, phone, sealed_text = sealing.words("name", name), sealing.words("phone", find_phone(text)), sealing.words("text", text)
     return LetterReceived(
         event_id=sealing.event_id,
         occurred_at=occurred.us,
@@ -75,18 +73,18 @@ def _received(raw: bytes, head: Head, parts: list[Leaf], occurred: Moment, seali
         size_bytes=len(raw),
         raw_digest=sealing.file(0, raw),
         message_key=intake.identity.digest("message-id", *_own_id(head)),
-        auto_submitted=is_automatic(head, sender),
+        auto_submitted=is_automatic(head),
         has_sender=bool(sender),
         has_name=sealed_name is not None,
         has_phone=phone is not None,
-        has_text=bool(text),
+        has_text=sealed_text is not None,
         text_cut=text_cut,
         language=language_of(f"{subject}\n{text}"),
         sender=sealing.words("sender", sender),
         name=sealed_name,
         phone=phone,
         subject=sealing.words("subject", subject),
-        text=sealing.words("text", text),
+        text=sealed_text,
         thread_keys=_thread(head, intake),
         attachments=tuple(
             sealing.stored(place, leaf.content, leaf.media_type, leaf.name[:NAME_CHARS])
@@ -95,18 +93,17 @@ def _received(raw: bytes, head: Head, parts: list[Leaf], occurred: Moment, seali
     )
 
 
-def is_automatic(head: Head, sender: str) -> bool:
-    """Tell whether no person wrote this: an automatic reply, a bounce, a receipt."""
-    submitted = head.raw("auto-submitted").partition(b";")[0].strip().lower()
-    return_path = head.raw("return-path").strip()
-    return (
-        submitted not in (b"", b"no")
-        or head.raw("precedence").strip().lower() in _AUTOMATIC_PRECEDENCE
-        or any(head.has(field) for field in _AUTOMATIC_FIELDS)
-        or return_path == b"<>"
-        or head.valued("content-type")[0] == "multipart/report"
-        or _NOBODY.match(sender) is not None
-    )
+def is_automatic(head: Head) -> bool:
+    """Tell whether no person wrote this: the letter says so itself (RFC 3834), or it is a bounce (RFC 3464, RFC 5321).
+
+    Nothing is guessed from other fields or from the sender's address: a citizen's letter must open its ticket.
+    """
+    said = _KEYWORD.match(head.raw("auto-submitted").strip())
+    if said and said[0].lower() not in (b"", b"no"):
+        return True
+    media_type, told = head.valued("content-type")
+    delivery_report = media_type == "multipart/report" and told.get("report-type", "").lower() == "delivery-status"
+    return delivery_report or head.raw("return-path").strip() == b"<>"
 
 
 def _sender(head: Head) -> tuple[str, str]:

@@ -37,10 +37,6 @@ class Head:
         """Return the first field of that name, empty when there is none."""
         return next((value for field, value in self.fields if field == name), b"")
 
-    def has(self, name: str) -> bool:
-        """Tell whether there is such a field, be it empty."""
-        return any(field == name for field, _ in self.fields)
-
     def words(self, name: str) -> str:
         """Return a field as people read it, cut at a bound."""
         return words(decode(self.raw(name)))[:SHOWN_CHARS]

@@ -1,7 +1,8 @@
 """The kinds of fields that the JSON formats are made of, and how a document is read against one.
 
-Whatever stands in clear in an event is a code, checked here by its pattern, so that no name and no phone number can land there. Free words
-are sealed by the translation. An error names the field and the rule and never repeats what was sent.
+Whatever stands in clear in an event is a code, checked here by its pattern: no phone number fits one, nor anything with a blank or beyond
+ASCII. A single name in Latin letters does fit; that none is sent is up to the adapters, which fill codes from registers. Free words are
+sealed by the translation. An error names the field and the rule and never repeats what was sent.
 """
 
 import binascii
@@ -13,11 +14,12 @@ import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 from pydantic_core import PydanticCustomError
 
-from events.channels.channel import Rejected
+from events.actors import ID_RULE, has_id_letters, looks_like_a_phone
+from events.channels.channel import CITIZEN, OPERATOR, Rejected
 from events.channels.moments import BadMoment, Moment, parse_moment
+from events.numbers import NUMBER
 
 CODE_DIGITS = 6  # a phone number has more, however they are spread over the code
-OPERATOR_DIGITS = 9  # personnel numbers are longer than codes; a mobile number has ten digits or more
 NO_LIMIT_DIGITS = 40
 UNKNOWN_FIELD = "(a field this message does not have)"  # its name is the sender's and may say anything
 
@@ -88,27 +90,37 @@ def _day(text: str) -> str:
 
 def _not_blank(text: str) -> str:
     if not text.strip():
-        raise PydanticCustomError("empty", "at least one visible letter")
+        raise PydanticCustomError("blank", "at least one visible letter")
+    return text
+
+
+def _actor_id(text: str) -> str:
+    if not has_id_letters(text):
+        raise PydanticCustomError("operator_expected", ID_RULE)
+    if looks_like_a_phone(text):
+        raise PydanticCustomError("looks_like_a_phone", ID_RULE)
+    return text
+
+
+def _author(text: str) -> str:
+    party, colon, operator = text.partition(":")
+    if text != CITIZEN and not (party == OPERATOR and colon and has_id_letters(operator)):
+        raise PydanticCustomError("author_expected", f"'{CITIZEN}' or '{OPERATOR}:' and an id: {ID_RULE}")
+    if looks_like_a_phone(operator):
+        raise PydanticCustomError("looks_like_a_phone", ID_RULE)
     return text
 
 
 _CODE = "a code of the hotline's registers: a-z, 0-9, '_', '.', '-', up to 64"
 Code = Annotated[str, _matching("code_expected", r"[a-z0-9_.-]{0,64}", _CODE, CODE_DIGITS)]
 NeededCode = Annotated[str, _matching("code_expected", r"[a-z0-9_.-]{1,64}", _CODE, CODE_DIGITS)]
-OperatorId = Annotated[
-    str,
-    _matching(
-        "operator_expected", r"[A-Za-z0-9._-]{1,40}", "an operator's id (no name): A-Z, a-z, 0-9, '.', '_', '-', up to 40", OPERATOR_DIGITS
-    ),
-]
-Author = Annotated[
-    str, _matching("author_expected", r"citizen|operator:[A-Za-z0-9._-]{1,40}", "'citizen' or 'operator:' and an id", OPERATOR_DIGITS)
-]
+OperatorId = Annotated[str, AfterValidator(_actor_id)]
+Author = Annotated[str, AfterValidator(_author)]
 Language = Annotated[
     str, _matching("language_expected", r"|[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?", "a BCP 47 tag: ru, en, tt, zh-Hant-TW")
 ]
 Country = Annotated[str, _matching("country_expected", r"|[A-Z]{2}", "an ISO 3166 code of two capital letters: RU")]
-TicketNumber = Annotated[str, _matching("ticket_number_expected", r"[A-Z]{2,8}-\d{4}-\d{6,18}", "a ticket number: RU-2025-001234")]
+TicketNumber = Annotated[str, _matching("ticket_number_expected", NUMBER, "a ticket number: RU-2025-001234")]
 Digest = Annotated[str, _matching("digest_expected", r"[0-9a-f]{64}", "SHA-256 in 64 small hex digits", 64)]
 MediaType = Annotated[str, Field(max_length=200)]
 OwnId = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_not_blank)]  # the channel's own; only its keyed hash is kept
@@ -120,6 +132,7 @@ Seconds = Annotated[int, Field(ge=0, le=1_000_000)]
 Name = Annotated[str, Field(max_length=300)]
 Phone = Annotated[str, Field(max_length=64)]
 Email = Annotated[str, Field(max_length=320)]
+Said = Annotated[str, AfterValidator(_not_blank)]  # words that must be there
 Link = Annotated[str, Field(min_length=1, max_length=2000), AfterValidator(_not_blank)]
 
 F = TypeVar("F", bound=Format)

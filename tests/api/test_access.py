@@ -61,6 +61,7 @@ BROKEN: dict[str, Callable[[], str]] = {
     "an empty subject": lambda: token(sub=""),
     "a subject that is a name": lambda: token(sub="Мария Иванова"),
     "a subject with a line break": lambda: token(sub="op-17\nadmin"),
+    "a subject that is a phone number": lambda: token(sub="7-916-123-45-67"),
     "a subject too long": lambda: token(sub="x" * 41),
     "an unknown role": lambda: token("root"),
     "no role": lambda: token(role=None),  # type: ignore[arg-type]
@@ -137,12 +138,12 @@ def test_an_operator_is_named_as_such_on_the_log_and_an_adapter_is_a_process() -
         ("adapter", "read_tickets", False),
         ("adapter", "read_contacts", False),
         ("operator", "publish_contacts", False),
-        ("operator", "publish_own_notes", True),
+        ("operator", "publish_as_self", True),
         ("operator", "command", True),
         ("operator", "read_tickets", True),
         ("operator", "read_audit", False),
         ("auditor", "publish_contacts", False),
-        ("auditor", "publish_own_notes", False),
+        ("auditor", "publish_as_self", False),
         ("auditor", "command", False),
         ("auditor", "read_audit", True),
         ("auditor", "read_retention", True),
@@ -150,6 +151,19 @@ def test_an_operator_is_named_as_such_on_the_log_and_an_adapter_is_a_process() -
 )
 def test_a_role_may_do_what_the_table_says_and_nothing_else(role: str, right: str, may: bool) -> None:
     assert Caller(role, "x").may(right) is may
+
+
+def test_the_gate_requires_one_of_the_rights_and_names_the_first_that_is_missing() -> None:
+    header = f"Bearer {token('operator', 'op-17')}"
+
+    with pytest.raises(Problem) as refusal:
+        gate().require(header, "publish_contacts", "read_audit")
+
+    assert gate().require(header, "publish_contacts", "publish_as_self") == Caller("operator", "op-17")
+    assert (refusal.value.status, refusal.value.document["right"]) == (403, "publish_contacts")
+    assert "insufficient_scope" in refusal.value.headers["WWW-Authenticate"]
+    with pytest.raises(Problem, match="unauthorised"):
+        gate().require(None, "read_audit")
 
 
 def test_a_route_cannot_ask_for_a_right_that_nobody_has() -> None:
@@ -168,7 +182,14 @@ def test_an_issued_token_passes_the_gate_of_the_same_settings(tmp_path: Path) ->
 
 @pytest.mark.parametrize(
     ("role", "sub", "ttl_s"),
-    [("root", "x", 60), ("adapter", "", 60), ("adapter", "Иван", 60), ("adapter", "x", 0), ("adapter", "x", LONGEST_TTL_S + 1)],
+    [
+        ("root", "x", 60),
+        ("adapter", "", 60),
+        ("adapter", "Иван", 60),
+        ("adapter", "79161234567", 60),
+        ("adapter", "x", 0),
+        ("adapter", "x", LONGEST_TTL_S + 1),
+    ],
 )
 def test_no_token_is_issued_for_a_wrong_role_a_name_or_an_endless_time(tmp_path: Path, role: str, sub: str, ttl_s: int) -> None:
     write_keys(tmp_path)

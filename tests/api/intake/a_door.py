@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import httpx
 import orjson
 
-from api.intake.app import make_app
+from api.intake.app import make_application
 from api.intake.parts import Parts
 from api.intake.rooms import Room
 from api.intake.watch import OutcomeWatch
@@ -109,7 +109,7 @@ class Door:
             facts_room=Room(most_fact_requests),
         )
         self._runner = asyncio.Runner()
-        transport = httpx.ASGITransport(make_app(self.parts, gate(), {}), raise_app_exceptions=False)
+        transport = httpx.ASGITransport(make_application(self.parts, gate(), {}), raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://intake")
 
     def __enter__(self) -> "Door":

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from events.codec import load_codec
 from events.commands import AskClarification, CloseTicket, RefuseTicket, TakeTicket
 from events.envelope import Command
 from events.places import Place
@@ -89,6 +90,19 @@ def test_another_key_or_another_operator_is_another_command(door: Door) -> None:
     assert len({event.event_id for event in door.log.events}) == 2
 
 
+def test_a_key_may_hold_anything_and_only_its_digest_goes_on_the_log(door: Door) -> None:
+    phone = "79161234567"
+
+    door.command(TAKE, key=phone)
+    door.command(TAKE, key=phone)
+    door.command(TAKE, key="another")
+
+    first, again, other = (event.idempotency_key for event in door.log.events if isinstance(event, Command))
+    assert first == again != other
+    assert len(bytes.fromhex(first)) == 16
+    assert phone.encode() not in load_codec().encode(door.log.events[0], "test", None).value
+
+
 def test_the_same_key_with_another_body_can_be_told_apart_by_the_desk(door: Door) -> None:
     door.command(TAKE)
     door.command(TAKE | {"queue": "other"})
@@ -159,7 +173,8 @@ BAD: dict[str, tuple[object, str, str]] = {
     "a phone for a queue": (TAKE | {"queue": "89161234567"}, "queue", "looks_like_a_phone"),
     "no reason": ({k: v for k, v in REFUSE.items() if k != "reason_code"}, "reason_code", "missing"),
     "no way to appeal": (REFUSE | {"appeal_route": ""}, "appeal_route", "code_expected"),
-    "blank words": (REFUSE | {"explanation": " \n"}, "explanation", "empty"),
+    "blank words": (REFUSE | {"explanation": " \n"}, "explanation", "blank"),
+    "no words": (REFUSE | {"explanation": ""}, "explanation", "blank"),
     "too many words": (REFUSE | {"explanation": "ж" * 100_001}, "explanation", "too_long"),
     "NUL": (REFUSE | {"explanation": f"{CANARY}\0"}, "explanation", "nul_character"),
     "a list": ([TAKE], "", "object_expected"),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -169,6 +170,57 @@ def test_an_auditor_publishes_nothing(door: Door) -> None:
     assert (answer.status_code, problem(answer)["type"]) == (403, "forbidden")
 
 
+FILE = {
+    "event": "file",
+    "chat": "c-1",
+    "id": "f-1",
+    "occurred_at": CALL["occurred_at"],
+    "from": "operator:op-17",
+    "content_base64": "T2dnUw==",
+}
+FORM = {"id": "f-2", "occurred_at": CALL["occurred_at"], "cabinet_id": "1", "category": "technical", "files": [{"content_base64": "AAAA"}]}
+WITH_FILES: dict[str, tuple[str, bytes, str]] = {
+    "a letter": ("email", b"From: a@example.ru\n\nhello", "message/rfc822"),
+    "a letter in JSON": ("email", _body({"letter_base64": "RnJvbTogYUBleGFtcGxlLnJ1CgpoaQ=="}), "application/json"),
+    "a file of a chat": ("chat", _body(FILE), "application/json"),
+    "a form": ("cabinet", _body(FORM), "application/json"),
+}
+
+
+def _stored(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("what", WITH_FILES)
+def test_files_are_written_on_a_thread_and_never_while_others_wait(door: Door, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    channel, body, kind = WITH_FILES[what]
+    writers: list[str] = []
+    put = door.files.put
+
+    def watched(sealed: bytes) -> bytes:
+        writers.append(threading.current_thread().name)
+        return put(sealed)
+
+    monkeypatch.setattr(door.files, "put", watched)
+
+    answer = door.contacts(channel, body, kind)
+
+    assert answer.status_code == 202, answer.text
+    assert writers
+    assert all(writer.startswith("translate") for writer in writers)
+
+
+def test_a_forbidden_or_broken_request_leaves_no_file_behind(door: Door, tmp_path: Path) -> None:
+    foreign, bad = FILE | {"from": "citizen"}, FILE | {"id": "f-3", "from": CANARY}
+
+    assert door.contacts("chat", _body([FILE, foreign]), role="operator").status_code == 403
+    assert door.contacts("chat", _body([FILE, bad])).status_code == 422
+
+    assert _stored(tmp_path) == []
+    assert door.contacts("chat", _body(FILE), role="operator").status_code == 202
+    assert len(_stored(tmp_path)) == 1
+
+
 def test_an_operator_notes_in_his_own_name_only(door: Door) -> None:
     assert door.contacts("phone", _body(NOTE), role="operator").status_code == 202
 
@@ -184,7 +236,10 @@ def test_an_operator_notes_in_his_own_name_only(door: Door) -> None:
         ([OutcomeUnknown("x"), OutcomeUnknown("x")], 504, "outcome-unknown"),
         ([None, NotTaken("x")], 504, "outcome-unknown"),
         ([NotTaken("x"), OutcomeUnknown("x")], 504, "outcome-unknown"),
-        ([TooLarge("x"), None], 413, "too-large"),
+        ([TooLarge("x"), None], 504, "outcome-unknown"),
+        ([TooLarge("x"), OutcomeUnknown("x")], 504, "outcome-unknown"),
+        ([TooLarge("x"), TooLarge("x")], 413, "too-large"),
+        ([TooLarge("x"), NotTaken("x")], 413, "too-large"),
     ],
 )
 def test_without_every_acknowledgement_there_is_no_yes(door: Door, reports: list[Exception | None], status: int, type_: str) -> None:
@@ -205,6 +260,18 @@ def test_an_acknowledgement_that_does_not_come_leaves_the_outcome_unknown(door: 
 
     assert (answer.status_code, problem(answer)["type"]) == (504, "outcome-unknown")
     assert not silent.cancelled()
+
+
+def test_one_too_large_among_late_ones_leaves_the_outcome_unknown(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.intake.publishing.REPORT_TIMEOUT_S", 0.05)
+    large: Future[object] = Future()
+    large.set_exception(TooLarge("x"))
+    reports = [large, Future()]
+    monkeypatch.setattr(door.log, "submit", lambda *_: reports.pop(0))
+
+    answer = door.contacts("phone", _body([CALL, NOTE]))
+
+    assert (answer.status_code, problem(answer)["type"]) == (504, "outcome-unknown")
 
 
 def test_before_the_vault_has_answered_nothing_is_taken(door: Door) -> None:

@@ -6,11 +6,20 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import Response
+from psycopg import AsyncConnection, OperationalError
+from psycopg.errors import QueryCanceled
+from psycopg_pool import PoolTimeout, TooManyRequests
 
 from api.gathering import MOST_FETCHES, Gatherer
+from api.problems import MEDIA_TYPE
+from api.queries.application import make_application
+from api.queries.reading import Reading
+from events.reference import load
 from events.settings import Settings
-from tests.api.queries.conftest import served
-from tests.api.tokens import bearer
+from projectors.database import CONNECT_TIMEOUT_S
+from tests.api.queries.conftest import NO_KAFKA, served
+from tests.api.tokens import bearer, gate
 from tests.made import CONTACT, NUMBER, registered
 from tests.waiting import until
 
@@ -34,6 +43,51 @@ def test_each_role_reads_what_it_may_and_nothing_else(follow: Follow, ask: Ask, 
     statuses = [ask(address, role).status_code for address in ADDRESSES]
 
     assert [status == 403 for status in statuses] == [False] * ALLOWED[role] + [True] * (6 - ALLOWED[role])
+
+
+def test_who_may_not_read_a_card_is_told_alike_on_the_short_way_and_on_the_long_one(follow: Follow, ask: Ask, client: httpx.Client) -> None:
+    follow(registered())
+
+    def refused(**asked: Any) -> tuple[int, str, dict[str, Any]]:
+        answer = client.get(ADDRESSES[0], **asked)
+        return answer.status_code, answer.headers["www-authenticate"], answer.json()
+
+    for headers in (bearer("adapter"), {}):
+        assert refused(headers=headers) == refused(headers=headers, params={"wait_ms": 0})
+
+
+def test_what_nobody_foresaw_is_a_problem_on_the_short_way_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(_: object, __: str) -> None:
+        raise RuntimeError(CONTACT.hex())
+
+    monkeypatch.setattr(Gatherer, "find", broken)
+    application = make_application("postgresql://127.0.0.1:1/none", NO_KAFKA, gate(), load())
+
+    async def ask(query: str) -> httpx.Response:
+        transport = httpx.ASGITransport(application, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+            return await client.get(ADDRESSES[0] + query, headers=bearer("operator"))
+
+    short, long = asyncio.run(ask("")), asyncio.run(ask("?wait_ms=0"))
+
+    assert (short.status_code, short.json()["type"], short.headers["content-type"]) == (500, "internal", MEDIA_TYPE)
+    assert short.content == long.content
+
+
+def test_any_status_of_a_card_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    application = make_application("postgresql://127.0.0.1:1/none", NO_KAFKA, gate(), load())
+    monkeypatch.setattr("api.queries.cards.card_answer", lambda *_: Response(status_code=418))
+
+    async def found(_: object, __: str) -> object:
+        return object()
+
+    monkeypatch.setattr(Gatherer, "find", found)
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://api") as client:
+            return await client.get(ADDRESSES[0], headers=bearer("operator"))
+
+    assert asyncio.run(ask()).status_code == 418
 
 
 def test_without_a_token_nothing_is_read(client: httpx.Client) -> None:
@@ -122,3 +176,34 @@ def test_failed_fetch_fails_for_all_who_waited_and_the_next_one_is_tried() -> No
         assert await gatherer.find(1) == 7
 
     asyncio.run(ask_many())
+
+
+@pytest.mark.parametrize(
+    ("failure", "tries"), [(QueryCanceled(), 1), (PoolTimeout(), 1), (TooManyRequests(), 1), (OperationalError(), 2)], ids=repr
+)
+def test_only_a_broken_connection_is_tried_again_and_overload_never(database: str, failure: OperationalError, tries: int) -> None:
+    tried: list[AsyncConnection[Any]] = []
+
+    async def question(db: AsyncConnection[Any]) -> None:
+        tried.append(db)
+        raise failure
+
+    async def ask() -> None:
+        read = Reading(database)
+        await read.open()
+        try:
+            with pytest.raises(type(failure)):
+                await read.ask(question)
+        finally:
+            await read.close()
+
+    asyncio.run(ask())
+
+    assert len(tried) == tries
+
+
+def test_an_attempt_to_connect_is_bounded() -> None:
+    async def settings() -> Any:
+        return Reading("postgresql://127.0.0.1:1/none")._pool.kwargs
+
+    assert asyncio.run(settings())["connect_timeout"] == CONNECT_TIMEOUT_S

@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import psycopg
+
 from events.calls import CallStarted, RecordingStored
 from events.envelope import COMMANDS, FACTS, OUTCOMES, TICKETS
 from events.outcomes import DecisionPlace
@@ -42,6 +44,41 @@ def test_token_of_a_contact_waits_for_the_ticket_it_led_to(follow: Follow, ask: 
     for address, role in ((f"/v1/tickets/{NUMBER}", "operator"), (f"/v1/contacts/{CONTACT.hex()}", "operator"), ("/v1/audit", "auditor")):
         assert ask(address, role, at_least=included, wait_ms=0).status_code == 200
         assert ask(address, role, at_least=later, wait_ms=20).json()["type"] == "not-reached"
+
+
+def test_an_answer_that_joins_models_promises_only_what_all_of_them_include(follow: Follow, ask: Ask, database: str) -> None:
+    joined = {
+        f"/v1/contacts/{CONTACT.hex()}": ("operator", "ticket_status"),
+        f"/v1/audit?ticket={NUMBER}": ("auditor", "contacts"),
+        f"/v1/retention?ticket={NUMBER}": ("auditor", "contacts"),
+        "/v1/retention": ("auditor", "contacts"),
+    }
+    follow(made(CallStarted), registered(), taken(2))
+
+    for address, (role, behind) in joined.items():
+        for next_offset, included in ((1, 0), (0, None), (4, 3)):
+            _move(database, f"{behind}_v1", next_offset)
+            token = Token.parse(ask(address, role).json()["position"])
+            assert (token.get((TICKETS, 0)), token[FACTS, 0]) == (included, 1)
+
+
+def test_an_answer_that_joins_models_waits_for_all_of_them(follow: Follow, ask: Ask, database: str) -> None:
+    follow(made(CallStarted), registered(), taken(2))
+    _move(database, "ticket_status_v1", 1)
+    second = Token.of([Place(TICKETS, 0, 1)]).encode()
+
+    late = ask(f"/v1/contacts/{CONTACT.hex()}", at_least=second, wait_ms=20)
+    _move(database, "contacts_v1", 1)
+    also_late = [ask(a, "auditor", ticket=NUMBER, at_least=second, wait_ms=20) for a in ("/v1/audit", "/v1/retention")]
+
+    assert [answer.json()["type"] for answer in (late, *also_late)] == ["not-reached"] * 3
+    assert ask("/v1/audit", "auditor", at_least=second, wait_ms=20).status_code == 200, "it reads one model"
+
+
+def _move(database: str, consumer: str, next_offset: int) -> None:
+    """Say that a read model has come to an offset of the tickets, as if it had been slow."""
+    with psycopg.connect(database) as db:
+        db.execute("UPDATE position SET next_offset = %s WHERE consumer = %s AND topic = %s", [next_offset, consumer, TICKETS])
 
 
 def test_audit_by_ticket_shows_its_own_records_and_those_of_its_contacts(follow: Follow, ask: Ask) -> None:

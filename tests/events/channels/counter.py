@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from events.channels.channel import Intake, Limits
+from events.channels.channel import Intake
 from events.channels.registry import translate
 from events.envelope import Fact, StoredFile
 from events.identity import Identity
+from events.reference import Limits, load
 from events.vault.keys import PartyKey
 from events.vault.sealing import Sealer, parse, unseal
 
@@ -42,13 +43,18 @@ class Files:
         return digest in self.kept
 
 
+def limits(**other: int) -> Limits:
+    """Return the limits of the hotline, some of them other ones."""
+    return load().limits.model_copy(update=other)
+
+
 @dataclass
 class Counter:
     """Hands inputs in and opens what came of them."""
 
     keys: Keys = field(default_factory=Keys)
     files: Files = field(default_factory=Files)
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = field(default_factory=limits)
 
     def __post_init__(self) -> None:
         self.sealer = Sealer(self.keys)

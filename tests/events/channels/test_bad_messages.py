@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from events.channels.channel import Limits, Rejected
+from events.channels.channel import Rejected
 from events.channels.words import UNKNOWN_FIELD
 from tests.events.channels import messages as m
-from tests.events.channels.counter import Counter
+from tests.events.channels.counter import Counter, limits
 
 SECRET = "Иванов79161234567"
 
@@ -16,7 +16,7 @@ BAD: tuple[tuple[str, m.Message, m.Message, str, str], ...] = (
     ("phone", m.STARTED, {"event": SECRET}, "event", "unknown_word"),
     ("phone", m.STARTED, {"event": ["started"]}, "event", "unknown_word"),
     ("phone", m.STARTED, {"call": ""}, "call", "empty"),
-    ("phone", m.STARTED, {"call": " "}, "call", "empty"),
+    ("phone", m.STARTED, {"call": " "}, "call", "blank"),
     ("phone", m.STARTED, {"call": 17}, "call", "text_expected"),
     ("phone", m.STARTED, {"call": "a\0b"}, "call", "nul_character"),
     ("phone", m.STARTED, {"leg": "1"}, "leg", "whole_number_expected"),
@@ -44,6 +44,9 @@ BAD: tuple[tuple[str, m.Message, m.Message, str, str], ...] = (
     ("phone", m.STARTED, {"occurred_at": "2025-03-14T09:26:53+24:00"}, "occurred_at", "time_expected"),
     ("phone", m.ANSWERED, {"operator": "Иван Петров"}, "operator", "operator_expected"),
     ("phone", m.ANSWERED, {"operator": "79161234567"}, "operator", "looks_like_a_phone"),
+    ("phone", m.ANSWERED, {"operator": "op-1234567"}, "operator", "looks_like_a_phone"),
+    ("phone", m.ANSWERED, {"operator": "8.916-123_45.67"}, "operator", "looks_like_a_phone"),
+    ("phone", m.ANSWERED, {"operator": "x" * 41}, "operator", "operator_expected"),
     ("phone", m.TRANSFERRED, {"target_kind": "outside", "target": "8-800-5553535"}, "target", "looks_like_a_phone"),
     ("phone", m.TRANSFERRED, {"target_kind": "outside", "target": "Fond"}, "target", "code_expected"),
     ("phone", m.ENDED, {"ending": "hung up"}, "ending", "unknown_word"),
@@ -63,7 +66,11 @@ BAD: tuple[tuple[str, m.Message, m.Message, str, str], ...] = (
     ("chat", m.POSTED, {"from": SECRET}, "from", "author_expected"),
     ("chat", m.POSTED, {"from": "operator:79161234567"}, "from", "looks_like_a_phone"),
     ("chat", m.POSTED, {"author": "citizen"}, UNKNOWN_FIELD, "unknown_field"),
+    ("chat", m.POSTED, {"from": "operator:"}, "from", "author_expected"),
+    ("chat", m.POSTED, {"from": "citizen:"}, "from", "author_expected"),
     ("chat", m.POSTED, {"text": {"a": 1}}, "text", "text_expected"),
+    ("chat", m.POSTED, {"text": ""}, "text", "blank"),
+    ("chat", m.POSTED, {"text": " \n\u00a0"}, "text", "blank"),
     ("chat", m.FILE, {"link": "https://example.ru"}, "content_base64", "one_of_two"),
     ("cabinet", m.FORM, {"category": "review"}, "category", "unknown_word"),
     ("cabinet", m.FORM, {"files": {}}, "files", "list_expected"),
@@ -85,7 +92,7 @@ BAD: tuple[tuple[str, m.Message, m.Message, str, str], ...] = (
 
 @pytest.mark.parametrize(("channel", "good", "change", "field", "rule"), BAD)
 def test_a_bad_message_is_refused_by_field_and_rule(channel: str, good: m.Message, change: m.Message, field: str, rule: str) -> None:
-    counter = Counter(limits=Limits(text_in_event_bytes=200))
+    counter = Counter(limits=limits(text_in_event_bytes=200))
 
     with pytest.raises(Rejected) as refused:
         counter.take(channel, {**good, **change})
@@ -96,7 +103,7 @@ def test_a_bad_message_is_refused_by_field_and_rule(channel: str, good: m.Messag
 @pytest.mark.parametrize(("channel", "good", "change", "_field", "_rule"), BAD)
 def test_a_refusal_never_repeats_what_was_sent(channel: str, good: m.Message, change: m.Message, _field: str, _rule: str) -> None:
     with pytest.raises(Rejected) as refused:
-        Counter(limits=Limits(text_in_event_bytes=200)).take(channel, {**good, **change})
+        Counter(limits=limits(text_in_event_bytes=200)).take(channel, {**good, **change})
 
     said = f"{refused.value} {refused.value!r} {refused.value.detail} {refused.value.__cause__}"
     assert not any(part in said for part in (SECRET, "79161234567", "Russia", "Ivanov", "Петров", "hung up"))

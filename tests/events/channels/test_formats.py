@@ -1,8 +1,10 @@
 """The JSON formats: what each message becomes, and what repeats of it become."""
 
+import re
+
 import pytest
 
-from events.channels.people import UNKNOWN_MEDIA_TYPE
+from events.channels.people import MEDIA_TYPES, UNKNOWN_MEDIA_TYPE, known_media_type
 from events.codec import load_codec
 from events.envelope import Fact
 from tests.events.channels import messages as m
@@ -92,6 +94,16 @@ def test_a_form_without_words_is_taken_all_the_same() -> None:
     assert (filed.has_name, filed.has_phone, filed.has_text) == (False, False, False)
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\n\t\u00a0"])
+def test_blank_words_are_sealed_nowhere(blank: str) -> None:
+    told = [
+        Counter().take(channel, {**message, **dict.fromkeys(("name", "email", "text"), blank)})
+        for channel, message in (("phone", m.NOTED), ("cabinet", m.FORM), ("complaint", m.BY_PHONE))
+    ]
+
+    assert [(one.has_text, one.text, one.name, one.email) for one in told] == [(False, None, None, None)] * 3
+
+
 def test_actors_are_the_citizen_the_operator_by_id_or_a_process() -> None:
     actors = [Counter().take(channel, message).actor for channel, message, _ in m.GOOD]
 
@@ -113,3 +125,14 @@ def test_a_type_of_file_that_nobody_knows_says_nothing_in_clear() -> None:
     offered = Counter().take("chat", {**m.FILE, "media_type": "image/ivan-petrov"})
 
     assert offered.media_type == UNKNOWN_MEDIA_TYPE
+
+
+@pytest.mark.parametrize("media_type", MEDIA_TYPES)
+def test_each_known_type_of_file_is_a_whole_one_and_is_kept(media_type: str) -> None:
+    assert re.fullmatch(r"(application|audio|image|message|text|video)/[a-z0-9][a-z0-9.+-]*[a-z0-9]", media_type)
+    assert known_media_type(f"{media_type.upper()}; x=y") == media_type
+
+
+def test_presentations_and_archives_are_known() -> None:
+    assert known_media_type("application/vnd.openxmlformats-officedocument.presentationml.presentation") != UNKNOWN_MEDIA_TYPE
+    assert known_media_type("application/x-rar-compressed") != UNKNOWN_MEDIA_TYPE

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from events.channels.channel import Limits, Rejected
+from events.channels.channel import Rejected
 from events.channels.registry import translate, translate_letter
 from events.codec import load_codec
 from events.letters import LetterReceived
-from tests.events.channels.counter import RECEIVED_AT, Counter, ids
+from tests.events.channels.counter import RECEIVED_AT, Counter, ids, limits
 
 LETTERS = Path(__file__).parents[2] / "letters"
 
@@ -190,19 +190,36 @@ def test_a_two_digit_offset_is_hours() -> None:
 
 @pytest.mark.parametrize(
     "field",
-    ["Auto-Submitted: auto-generated (vacation)", "Precedence: bulk", "Precedence: Junk", "X-Autoreply: yes", "Return-Path: <>"],
+    [
+        "Auto-Submitted: auto-generated (vacation)",
+        "Auto-Submitted: Auto-Replied; owner-email=a@example.ru",
+        "Return-Path: <>",
+        'Content-Type: multipart/report; boundary=b; report-type="Delivery-Status"',
+    ],
 )
 def test_automatic_letters_are_known(field: str) -> None:
     assert taken(f"From: a@example.ru\n{field}\n\nhello".encode()).auto_submitted
 
 
-@pytest.mark.parametrize("field", ["Auto-Submitted: no", "Auto-Submitted: No; x=y", "Precedence: list", "Return-Path: <a@example.ru>"])
-def test_letters_of_people_are_no_automatic_ones(field: str) -> None:
+@pytest.mark.parametrize(
+    "field",
+    [
+        *("Auto-Submitted: no", "Auto-Submitted: No; x=y", "Auto-Submitted: no(truly)", "Auto-Submitted:", "Return-Path: <a@example.ru>"),
+        *("Precedence: list", "Precedence: bulk", "Precedence: Junk", "X-Autoreply: yes", "X-Auto-Response-Suppress: All"),
+        "Content-Type: multipart/report; boundary=b; report-type=disposition-notification",
+    ],
+)
+def test_no_letter_is_taken_for_an_automatic_one_by_a_guess(field: str) -> None:
     assert not taken(f"From: a@example.ru\n{field}\n\nhello".encode()).auto_submitted
 
 
+@pytest.mark.parametrize("sender", ["postmaster@example.ru", "mailer-daemon@example.ru"])
+def test_a_postmaster_may_be_a_citizen_too(sender: str) -> None:
+    assert not taken(f"From: {sender}\n\nhello".encode()).auto_submitted
+
+
 def test_a_long_text_is_cut_between_letters_and_the_store_keeps_it_all() -> None:
-    counter = Counter(limits=Limits(text_in_event_bytes=99))
+    counter = Counter(limits=limits(text_in_event_bytes=99))
 
     fact = taken(b"From: a@example.ru\nContent-Type: text/plain; charset=utf-8\n\n" + "ж".encode() * 500, counter)
 
@@ -211,7 +228,7 @@ def test_a_long_text_is_cut_between_letters_and_the_store_keeps_it_all() -> None
 
 
 def test_an_empty_and_a_too_large_letter_are_refused_and_nothing_else() -> None:
-    counter = Counter(limits=Limits(letter_bytes=10))
+    counter = Counter(limits=limits(letter_bytes=10))
 
     for raw, rule in ((b" \r\n", "empty"), (b"x" * 11, "too_large")):
         with pytest.raises(Rejected) as refused:

@@ -9,7 +9,6 @@ import pytest
 
 from deploy.commands import publish
 from deploy.commands.publish import Door, Unreachable
-from events.channels.channel import Limits
 from events.channels.input_files import Input
 from events.channels.registry import BY_NAME
 from events.envelope import Event
@@ -20,7 +19,7 @@ from events.vault.keys import PartyKey
 from events.vault.pool import PoolEmpty
 from events.vault.sealing import Sealer
 from tests.events.channels import messages as m
-from tests.events.channels.counter import Files, Keys
+from tests.events.channels.counter import Files, Keys, limits
 
 
 class Ring:
@@ -74,7 +73,7 @@ def passed(door: Door, count: int) -> tuple[list[dict[str, Any]], bool]:
 
 
 def door_of(kafka: Kafka, ring: Ring | None = None) -> Door:
-    return Door(BY_NAME["chat"], ring or Ring(), Files(), Limits(), kafka)
+    return Door(BY_NAME["chat"], ring or Ring(), Files(), limits(), kafka)
 
 
 def test_every_input_is_answered_once_and_in_order() -> None:
@@ -148,6 +147,6 @@ def test_only_so_many_inputs_are_under_way(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(publish, "IN_FLIGHT_INPUTS", 4)
     kafka = SlowKafka()
 
-    said, _ = passed(Door(BY_NAME["chat"], Ring(), Files(), Limits(), kafka), 20)
+    said, _ = passed(Door(BY_NAME["chat"], Ring(), Files(), limits(), kafka), 20)
 
     assert (len(said), kafka.most_under_way) == (20, 4)
