@@ -4,6 +4,8 @@ SHELL := /bin/sh
 BIN := .venv/bin
 # Extra words for pytest, such as TESTS="tests/deploy -k supervisor"
 TESTS ?=
+# How many seeds the fault runs play
+ROUNDS ?= 10
 
 .PHONY: help demo test lint bench faults lock env env-dev
 
@@ -11,7 +13,7 @@ help:
 	@echo "make demo [ONCE=1]   a running hotline and one believable day; ONCE=1 checks it and stops"
 	@echo "make test            linters, types, all tests on a real Kafka and a real Postgres"
 	@echo "make lint | bench    linters and types | benchmarks beside their floors"
-	@echo "make faults          the long fault runs"
+	@echo "make faults          the journeys, kills under $(ROUNDS) seeds; ROUNDS=N for another number"
 	@echo "make lock            write the lock files anew (needs uv)"
 
 demo: env
@@ -30,7 +32,7 @@ bench: env-dev
 	@$(BIN)/python -m tests.bench
 
 faults: env-dev
-	@$(BIN)/python -m pytest -m journey --long
+	@$(BIN)/python -m pytest -m journey --rounds $(ROUNDS) $(TESTS)
 
 env:
 	@sh deploy/environment.sh requirements.lock

@@ -17,9 +17,9 @@ from psycopg.errors import IdleInTransactionSessionTimeout, UniqueViolation
 from events.codec import Codec, Undecodable, UnknownSchema
 from events.envelope import Decision
 from events.outcomes import CauseSettled, EraOpened
+from events.places import Partition
 from projectors import positions
 from projectors.model import Fork, ReadModel, VersionHole, consumer_of
-from events.places import Partition
 from projectors.positions import FIRST_ERA, Fenced, Move, Position, TopicReplaced
 from projectors.record import Record
 

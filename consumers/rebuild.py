@@ -15,10 +15,10 @@ from psycopg import Connection, sql
 from consumers.kafka import CONSUMER_SETTINGS, topic_ids
 from consumers.loop import COME_BACK, Follower
 from events.codec import load_codec
+from events.places import Partition
 from events.settings import Settings
 from projectors import database
 from projectors.model import ReadModel, consumer_of
-from events.places import Partition
 from projectors.positions import list_positions
 
 REBUILD_LIMIT_S = 600.0

@@ -10,6 +10,7 @@ from importlib import import_module
 import click
 from pydantic import ValidationError
 
+from deploy.exits import AWAY, DONE, FOUND, USAGE
 from deploy.problems import SAID_BY_US, NotThere, Problem
 
 # name, module with COMMAND, one line of help
@@ -27,8 +28,6 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("schemas", "deploy.commands.schemas", "Check the schemas."),
     ("token", "deploy.commands.token", "A local access token."),
 )
-
-_DONE, _FOUND, _USAGE, _AWAY = 0, 1, 2, 3
 
 
 class Table(click.Group):
@@ -73,19 +72,19 @@ def exit_code(words: list[str]) -> int:
         answer = group.main(words, prog_name="hotline", standalone_mode=False)
     except click.ClickException as problem:
         problem.show()
-        return _USAGE
+        return USAGE
     except (click.Abort, KeyboardInterrupt):
-        return _complain("interrupted", _FOUND)
+        return _complain("interrupted", FOUND)
     except Problem as problem:
         return _complain(str(problem), problem.exit_code)
     except ValidationError as problem:
         wrong = (f"HOTLINE_{'.'.join(map(str, line['loc'])).upper()}: {line['msg']}" for line in problem.errors(include_input=False))
-        return _complain(f"settings: {'; '.join(wrong)}", _USAGE)
+        return _complain(f"settings: {'; '.join(wrong)}", USAGE)
     except OSError as problem:
         if problem.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
             raise
-        return _complain(f"{problem.strerror}: {problem.filename or 'while writing'}", _AWAY)
-    return answer if isinstance(answer, int) else _DONE
+        return _complain(f"{problem.strerror}: {problem.filename or 'while writing'}", AWAY)
+    return answer if isinstance(answer, int) else DONE
 
 
 def _complain(line: str, code: int) -> int:

@@ -8,11 +8,11 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from deploy.problems import PartAway
 from events.log_ends import LogEnds
+from events.places import Partition
 from events.settings import Settings
+from projectors.database import CONNECT_TIMEOUT_S
 
 _AGE_LIMIT_S = 2.0
-
-Place = tuple[str, int]  # topic, partition
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Lag:
     seconds: float | None
 
 
-def lags(positions: dict[tuple[str, Place], int], ends: dict[Place, int], ages_s: dict[tuple[Place, int], float]) -> list[Lag]:
+def lags(positions: dict[tuple[str, Partition], int], ends: dict[Partition, int], ages_s: dict[tuple[Partition, int], float]) -> list[Lag]:
     """Sum up by consumer and topic: positions are the next offset to read, ends the next to be written, ages by place and offset."""
     summed: dict[tuple[str, str], tuple[int, list[float]]] = {}
     for (consumer, place), next_offset in sorted(positions.items()):
@@ -44,15 +44,17 @@ def read_lags(settings: Settings) -> list[Lag]:
         return []
     try:
         ends = LogEnds(settings.kafka_address).latest({topic for topic, _ in places})
-        waiting = {(place, offset) for (_, place), offset in positions.items() if offset < ends[place]}
+        waiting = {
+            (place, offset) for (_, place), offset in positions.items() if offset < ends.get(place, 0)
+        }  # a partition that is gone has no end
         return lags(positions, ends, _ages_s(settings, waiting))
     except KafkaException:
         raise PartAway(f"Kafka at {settings.kafka_address} does not answer") from None
 
 
-def _positions(settings: Settings) -> dict[tuple[str, Place], int]:
+def _positions(settings: Settings) -> dict[tuple[str, Partition], int]:
     try:
-        with psycopg.connect(settings.database) as connection:
+        with psycopg.connect(settings.database, connect_timeout=CONNECT_TIMEOUT_S) as connection:
             there = connection.execute("SELECT to_regclass('position')").fetchone()
             if there is None or there[0] is None:
                 return {}
@@ -62,13 +64,13 @@ def _positions(settings: Settings) -> dict[tuple[str, Place], int]:
     return {(consumer, (topic, partition)): next_offset for consumer, topic, partition, next_offset in rows}
 
 
-def _ages_s(settings: Settings, waiting: set[tuple[Place, int]]) -> dict[tuple[Place, int], float]:
+def _ages_s(settings: Settings, waiting: set[tuple[Partition, int]]) -> dict[tuple[Partition, int], float]:
     """Ages of the records at these places, of as many as can be read within 2 s; one offset of each place."""
     oldest = {place: min(offset for other, offset in waiting if other == place) for place, _ in waiting}
     if not oldest:
         return {}
     consumer = Consumer({"bootstrap.servers": settings.kafka_address, "group.id": "status", "enable.auto.commit": False, "log_level": 0})
-    found: dict[tuple[Place, int], float] = {}
+    found: dict[tuple[Partition, int], float] = {}
     until = time.monotonic() + _AGE_LIMIT_S
     try:
         consumer.assign([TopicPartition(*place, offset) for place, offset in oldest.items()])

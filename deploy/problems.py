@@ -4,6 +4,8 @@ Each is one clear line and an exit code of the command line. Knows neither Kafka
 of a registry.
 """
 
+from deploy.exits import AWAY, FOUND, USAGE
+
 # How the line of a problem starts on standard error
 SAID_BY_US = "hotline: "
 
@@ -11,13 +13,13 @@ SAID_BY_US = "hotline: "
 class Problem(Exception):
     """Something outside keeps a command from being done; `str()` is the one line to show."""
 
-    exit_code = 1
+    exit_code = FOUND
 
 
 class PartAway(Problem):
     """A part (Kafka, Postgres, an application) cannot be reached, started or fetched in its time."""
 
-    exit_code = 3
+    exit_code = AWAY
 
 
 class PortTaken(PartAway):
@@ -32,10 +34,16 @@ class JarsRefused(PartAway):
     """Files differ from the lock: never run."""
 
 
+class WrongUsage(Problem):
+    """A command was given something that it can't take."""
+
+    exit_code = USAGE
+
+
 class NotThere(Problem):
     """What was asked for is not part of this installation."""
 
-    exit_code = 2
+    exit_code = USAGE
 
 
 class Unwilling(Problem):

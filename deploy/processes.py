@@ -19,23 +19,22 @@ Run = Callable[[Settings, threading.Event], None]
 class Process:
     """One process. `run` is `module:function(settings, stop)`; with `takes_model`, `function(settings, stop, model)`.
 
-    `asks` names the parts it works with; `port_setting` the setting with the port it serves on, if it does.
+    `port_setting` is the setting with the port it serves on, if it does.
     """
 
     name: str
     run: str
-    asks: tuple[str, ...]
     port_setting: str | None = None
     takes_model: bool = False
 
 
 PROCESSES: tuple[Process, ...] = (
-    Process("intake", "api.intake.serve:run", asks=("kafka", "postgres"), port_setting="intake_port"),
-    Process("api", "api.queries.serve:run", asks=("kafka", "postgres"), port_setting="api_port"),
-    Process("desk", "consumers.desk.desk:run", asks=("kafka", "postgres")),
-    Process("relay", "consumers.relay:run", asks=("kafka", "postgres")),
-    Process("projectors", "consumers.project:run_all", asks=("kafka", "postgres")),
-    Process("projector", "consumers.project:run_one", asks=("kafka", "postgres"), takes_model=True),
+    Process("intake", "api.intake.serve:run", port_setting="intake_port"),
+    Process("api", "api.queries.serve:run", port_setting="api_port"),
+    Process("desk", "consumers.desk.desk:run"),
+    Process("relay", "consumers.relay:run"),
+    Process("projectors", "consumers.project:run_all"),
+    Process("projector", "consumers.project:run_one", takes_model=True),
 )
 
 # What `hotline up` starts, in this order; every entry is what stands after `hotline run`.

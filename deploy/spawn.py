@@ -1,11 +1,13 @@
 """Starts one child: its own session, its own log file, the folder's lock inherited. Knows nothing of what the child is."""
 
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 LOG_LIMIT_BYTES = 64 * 1024 * 1024
+STEADY_AFTER_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,33 @@ def spawn(command: Command, log: Path, lock_fd: int) -> subprocess.Popen[bytes]:
             group=gid,
             extra_groups=[] if command.user else None,
         )
+
+
+class Steady:
+    """A process that answers nobody: it counts as ready when it has held out 1 s after its first word in the log.
+
+    The first word comes when everything is loaded, which takes longer on a busy machine; what is wrong with its settings or its part shows
+    right after that.
+    """
+
+    def __init__(self, command: Command, log: Path, lock_fd: int) -> None:
+        self._command, self._log, self._lock_fd = command, log, lock_fd
+        self._silent_bytes = 0
+        self._spoke_at: float | None = None
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start it, for the first time or again."""
+        self._spoke_at = None
+        running = spawn(self._command, self._log, self._lock_fd)
+        self._silent_bytes = self._log.stat().st_size
+        return running
+
+    def is_ready(self) -> bool:
+        """Whether it has held out; whether it still runs is the supervisor's to see."""
+        now = time.monotonic()
+        if self._spoke_at is None and self._log.stat().st_size > self._silent_bytes:
+            self._spoke_at = now
+        return self._spoke_at is not None and now - self._spoke_at >= STEADY_AFTER_S
 
 
 def last_line(log: Path) -> str:

@@ -24,13 +24,13 @@ from deploy.parts.ports import require_free
 from deploy.probes import require_foreign_parts, serves
 from deploy.problems import SAID_BY_US, HomeInUse, PartAway
 from deploy.processes import Unit
-from deploy.spawn import Command, last_line, spawn
+from deploy.spawn import Command, Steady, last_line, spawn
 from deploy.supervisor import Child, Interrupted, Supervisor
 from events.settings import Settings
 
 PARTS_LIMIT_S = 60.0
 PROCESSES_LIMIT_S = 60.0
-DETACHED_LIMIT_S = 600.0  # the first time, 44 MB are fetched
+DETACHED_LIMIT_S = 600.0  # the first time, Kafka's jars are fetched
 DOWN_LIMIT_S = 60.0
 _LEFTOVERS_LIMIT_S = 10.0
 _SOURCE = Path(__file__).parent.parent
@@ -107,8 +107,10 @@ def _process_child(unit: Unit, settings: Settings, home: Home) -> Child:
     log = home.log(unit.name)
     command = hotline(settings, "run", *unit.words)
     port = getattr(settings, unit.process.port_setting) if unit.process.port_setting else None
-    ready = partial(serves, port) if port else lambda: True
-    return Child(unit.name, "process", partial(spawn, command, log, home.lock_fd), ready, log)
+    if port:
+        return Child(unit.name, "process", partial(spawn, command, log, home.lock_fd), partial(serves, port), log)
+    steady = Steady(command, log, home.lock_fd)
+    return Child(unit.name, "process", steady.start, steady.is_ready, log)
 
 
 def hotline(settings: Settings, *words: str) -> Command:

@@ -3,12 +3,10 @@
 Creates topics and alters settings; never alters partitions, never deletes. The comparison is pure; `Cluster` is what touches Kafka.
 """
 
-import tomllib
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (
@@ -22,9 +20,9 @@ from confluent_kafka.admin import (
 
 from deploy.parts.local import wait_until
 from deploy.problems import PartAway, Unwilling
+from events import schemas
+from events.publisher import MAX_MESSAGE_BYTES
 
-DESIRED = Path(__file__).parent.parent / "schemas" / "topics.toml"
-MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 _LIMIT_S = 15.0
 _AWAY = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN)
 Answer = TypeVar("Answer")
@@ -49,16 +47,15 @@ class Change:
     settings: dict[str, str] = field(default_factory=dict)
 
 
-def desired_topics(path: Path = DESIRED, brokers: int = 1) -> list[Topic]:
-    """The wanted topics, for a cluster of that many brokers (three or more: two copies must be written)."""
-    wanted = tomllib.loads(path.read_text())["topics"]
-    return [Topic(name, entry["partitions"], _settings(entry, brokers)) for name, entry in wanted.items()]
+def desired_topics(brokers: int = 1) -> list[Topic]:
+    """The topics of `schemas/topics.toml`, for a cluster of that many brokers (three or more: two copies must be written)."""
+    return [Topic(one.name, one.partitions, _settings(one, brokers)) for one in schemas.topics().values()]
 
 
-def _settings(entry: dict[str, Any], brokers: int) -> dict[str, str]:
+def _settings(wanted: schemas.Topic, brokers: int) -> dict[str, str]:
     return {
-        "cleanup.policy": entry.get("cleanup", "delete"),
-        "retention.ms": str(entry.get("retention_ms", -1)),
+        "cleanup.policy": wanted.cleanup,
+        "retention.ms": str(wanted.retention_ms),
         "message.timestamp.type": "LogAppendTime",
         "max.message.bytes": str(MAX_MESSAGE_BYTES),
         "min.insync.replicas": str(min(2, (brokers + 1) // 2)),

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+Partition = tuple[str, int]  # topic, number of the partition
+
 
 class Place(NamedTuple):
     """Topic, partition and offset of one record."""

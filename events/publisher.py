@@ -15,7 +15,7 @@ from events.codec import Codec, Encoded
 from events.envelope import Event
 from events.places import Place
 
-MAX_MESSAGE_BYTES = 4_194_304  # equal to the broker's
+MAX_MESSAGE_BYTES = 4_194_304  # also the broker's and the topics' own limit
 _POLL_S = 0.05
 _QUEUE_RECORDS = 100_000
 

@@ -18,7 +18,7 @@ from events.catalogue import EVENT_TYPES, EventType
 from events.decoders import Avro
 from events.envelope import Command, Decision, Event, Fact
 from events.schema_examples import example_path, example_problems
-from events.schemas import FIRST_ID, FOLDER, LOCK, BadSchemas, files_of, fingerprint, full_name, read_lock, record_name, subject, topics
+from events.schemas import FIRST_ID, FOLDER, LOCK, BadSchemas, files_of, fingerprint, full_name, read_lock, subject, topics
 
 UNKNOWN = "unknown"
 PEOPLE = frozenset({"citizen", "operator", "third person"})
@@ -58,7 +58,7 @@ def check(folder: Path = FOLDER) -> list[str]:
     for kind in EVENT_TYPES:
         files = files_of(kind, folder)
         if list(files) != list(range(1, len(files) + 1)) or not files:
-            found.append(f"{record_name(kind)}: versions must be 1, 2, 3 …, found {list(files)}")
+            found.append(f"{kind.record_name}: versions must be 1, 2, 3 …, found {list(files)}")
         for number, path in files.items():
             try:
                 version = _Version(kind, number, path, json.loads(path.read_text("utf-8")))
@@ -80,8 +80,8 @@ def check(folder: Path = FOLDER) -> list[str]:
 
 
 def _version_problems(version: _Version) -> Iterator[str]:
-    if version.schema.get("type") != "record" or full_name(version.schema) != record_name(version.kind):
-        yield f"must be a record called {record_name(version.kind)}"
+    if version.schema.get("type") != "record" or full_name(version.schema) != version.kind.record_name:
+        yield f"must be a record called {version.kind.record_name}"
         return
     yield from _record_problems(version.schema, set())
     envelope = [one.name for one in fields(_envelope_of(version.kind.event))]

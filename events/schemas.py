@@ -94,14 +94,9 @@ def snake(name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
-def record_name(kind: EventType) -> str:
-    """Full record name of an event type."""
-    return f"hotline.{kind.folder}.{kind.event.__name__}"
-
-
 def subject(topic: str, kind: EventType) -> str:
     """Subject by the TopicRecordNameStrategy."""
-    return f"{topic}-{record_name(kind)}"
+    return f"{topic}-{kind.record_name}"
 
 
 def full_name(schema: Mapping[str, Any]) -> str:

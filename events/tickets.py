@@ -4,8 +4,20 @@ Only the desk makes them and only the relay publishes them. Sealed values are co
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from events.envelope import Decision
+
+
+class Status(StrEnum):
+    """Where a ticket stands after a decision, in the words the citizen hears."""
+
+    REGISTERED = "registered"
+    IN_PROCESSING = "in_processing"
+    AWAITING_CLARIFICATION = "awaiting_clarification"
+    APPROVED = "approved"
+    REFUSED = "refused"
+    CLOSED = "closed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -124,9 +124,7 @@ def _teller(kind: type[Event]) -> Callable[[Any], Told]:
 
 
 #: By event class: the full name of its schema's record, and what to take from it. A dictionary, because this runs for every record.
-_TELLERS: Mapping[type[Event], tuple[str, Callable[[Any], Told]]] = {
-    t.event: (f"hotline.{t.folder}.{t.event.__name__}", _teller(t.event)) for t in EVENT_TYPES
-}
+_TELLERS: Mapping[type[Event], tuple[str, Callable[[Any], Told]]] = {t.event: (t.record_name, _teller(t.event)) for t in EVENT_TYPES}
 _LONGEST_BYTES = 400
 _UNREADABLE: Told = (None, None, None, None, None, None)
 

@@ -1,7 +1,7 @@
 """One contact: what happened in it, and which tickets came of it.
 
 Asked by operators. Facts and tickets come from two topics, so each has rows of its own, keyed by the event, and they are joined when
-somebody reads. Knows no person: of sealed fields it keeps only that a value is there.
+somebody reads. A contact's channel is that of its first fact. Knows no person: of sealed fields it keeps only that a value is there.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from psycopg import AsyncConnection, Connection
 from psycopg.rows import args_row
 
+from events.complaints import ComplaintFiled
 from events.envelope import FACTS, TICKETS, Fact
 from events.tickets import ClarificationReceived, TicketRegistered
 from projectors.model import Table
@@ -23,7 +24,7 @@ class ContactFact(NamedTuple):
     event_id: bytes
     contact_id: bytes
     type: str
-    channel: str
+    channel: str  # of the contact it belongs to: a complaint taken by phone is a fact of its call
     actor: str
     occurred_at: int
     occurred_offset_min: int
@@ -77,7 +78,8 @@ CREATE OR REPLACE VIEW contact_fact AS
     FROM contact_fact_v1;
 CREATE OR REPLACE VIEW contact_ticket AS SELECT event_id, contact_id, number, ordinal, since FROM contact_ticket_v1;
 CREATE OR REPLACE VIEW contacts AS
-    SELECT contact_id, min(channel) AS channel, min(received_at) AS first_at, max(received_at) AS last_at, count(*) AS facts
+    SELECT contact_id, (array_agg(channel ORDER BY partition, "offset"))[1] AS channel,
+        min(received_at) AS first_at, max(received_at) AS last_at, count(*) AS facts
     FROM contact_fact_v1 GROUP BY contact_id;
 """
 
@@ -102,6 +104,7 @@ TICKET_TABLE = Table(
     key=("event_id",),
 )
 
+PHONE = "phone"
 _GIVEN = ("name", "phone", "text")
 
 
@@ -111,7 +114,7 @@ def fact_row(record: Record, event: Fact) -> ContactFact:
         event_id=event.event_id,
         contact_id=event.contact_id,
         type=type(event).__name__,
-        channel=event.channel,
+        channel=PHONE if isinstance(event, ComplaintFiled) and event.filed_by == PHONE else event.channel,
         actor=event.actor,
         occurred_at=event.occurred_at,
         occurred_offset_min=event.occurred_offset_min,
@@ -171,6 +174,12 @@ async def list_facts(db: AsyncConnection[Any], contact_id: bytes) -> list[Contac
             [contact_id, _MOST_ROWS],
         )
         return await cursor.fetchall()
+
+
+async def find_channel(db: AsyncConnection[Any], contact_id: bytes) -> str | None:
+    """Return the channel of one contact; None if none of its facts is known."""
+    row = await (await db.execute("SELECT channel FROM contacts WHERE contact_id = %s", [contact_id])).fetchone()
+    return None if row is None else str(row[0])
 
 
 async def list_tickets_of(db: AsyncConnection[Any], contact_id: bytes) -> list[ContactTicket]:

@@ -86,7 +86,10 @@ class Table:
     on_conflict: str = "keep"  # keep the first, or replace it
 
     def write(self, db: Connection[Any], rows: Sequence[tuple[Any, ...]]) -> None:
-        """Stage `rows` by COPY, then bring them into the table; of two rows with one key, what `on_conflict` says."""
+        """Stage `rows` by COPY, then bring them into the table; a row already there is kept or replaced, as `on_conflict` says.
+
+        Among `rows` the keys must be distinct: of two with one key nobody knows which is kept, and "replace" makes Postgres raise.
+        """
         if not rows:
             return
         db.execute(self._make_stage)

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection
 
-Partition = tuple[str, int]  # topic, number of the partition
+from events.places import Partition
+
 FIRST_ERA = 1
 
 DDL = """

@@ -5,15 +5,16 @@ to: it becomes the decisions that `outcomes` names once it has settled them, and
 tickets. A part that nobody can compare never counts as reached. Pure, but for the one read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from psycopg import AsyncConnection
 
 from events.envelope import COMMANDS, FACTS, OUTCOMES, TICKETS
+from events.places import Partition
 from projectors.model import ReadModel, consumer_of
 from projectors.outcomes import NOTHING_SETTLED, OUTCOMES_MODEL, Reach
-from projectors.tokens import Partition, Token
+from projectors.tokens import Token
 
 CAUSES = (FACTS, COMMANDS)
 _OUTCOMES_CONSUMER = consumer_of(OUTCOMES_MODEL)
@@ -28,11 +29,6 @@ class Progress(NamedTuple):
     def next_offset(self, consumer: str, partition: Partition) -> int:
         """Return the next offset `consumer` will read; 0 when it has never been there."""
         return self.positions.get(consumer, {}).get(partition, 0)
-
-    def token(self, model: ReadModel) -> Token:
-        """Return all that `model` has included."""
-        held = self.positions.get(consumer_of(model), {})
-        return Token({partition: next_offset - 1 for partition, next_offset in held.items() if next_offset > 0})
 
 
 class Demand(NamedTuple):
@@ -106,9 +102,19 @@ async def read_progress(db: AsyncConnection[Any]) -> Progress:
     return Progress(positions, reaches)
 
 
-async def read_included(db: AsyncConnection[Any], model: ReadModel) -> Token:
-    """Read what `model` has included by now; rows of it that are read afterwards hold at least that much."""
-    rows = await db.execute(
-        "SELECT topic, partition, next_offset - 1 FROM position WHERE consumer = %s AND next_offset > 0", [consumer_of(model)]
-    )
-    return Token({(topic, partition): offset for topic, partition, offset in await rows.fetchall()})
+async def read_included(db: AsyncConnection[Any], models: Sequence[ReadModel]) -> Token:
+    """Read what all of `models` have included by now; rows of them that are read afterwards hold at least that much."""
+    positions: dict[str, dict[Partition, int]] = {consumer_of(model): {} for model in models}
+    rows = await db.execute("SELECT consumer, topic, partition, next_offset FROM position WHERE consumer = ANY(%s)", [list(positions)])
+    for consumer, topic, partition, next_offset in await rows.fetchall():
+        positions[consumer][topic, partition] = next_offset
+    return included_by_all(models, positions)
+
+
+def included_by_all(models: Sequence[ReadModel], positions: Mapping[str, Mapping[Partition, int]]) -> Token:
+    """Return, from the next offset of each consumer in each partition, what each of `models` that follows the topic has included."""
+    least: dict[Partition, int] = {}
+    for partition in {partition for held in positions.values() for partition in held}:
+        followers = [consumer_of(model) for model in models if partition[0] in model.topics]
+        least[partition] = min((positions.get(consumer, {}).get(partition, 0) for consumer in followers), default=0)
+    return Token({partition: next_offset - 1 for partition, next_offset in least.items() if next_offset > 0})

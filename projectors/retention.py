@@ -2,7 +2,8 @@
 
 Asked by auditors and the records office. Rows fed by facts are keyed by the fact, a ticket has one row; the latest date of everything that
 belongs together counts and is found when somebody asks (`projectors.retention_reads`). The floor runs from receipt, storing or the last
-closing; an open ticket has no date. Years per class come from the reference data. Destroys nothing.
+closing; an open ticket has no date. A letter given again is sealed and stored again: so every record that names a file has a row for it,
+a repeated fact's too, or files would lie in the store that no table knows. Years per class come from the reference data. Destroys nothing.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -48,12 +49,12 @@ class KeptTicket(NamedTuple):
 
 
 class KeptFile(NamedTuple):
-    """One file that a fact speaks of."""
+    """One stored file that a record of a fact speaks of; a repeat of the fact may bring others, with dates of their own."""
 
+    digest: bytes  # SHA-256 over the ciphertext: the file's name in the store
     event_id: bytes
     position: int  # which of the fact's files; 0 is the letter itself
     contact_id: bytes
-    digest: bytes  # SHA-256 over the ciphertext: the file's name in the store
     record_class: str  # recording, attachment, letter
     stored_at: int
     keep_until: int
@@ -79,14 +80,14 @@ CREATE TABLE IF NOT EXISTS retention_ticket_v1 (
 ) WITH (fillfactor = 85);
 CREATE INDEX IF NOT EXISTS retention_ticket_v1_due ON retention_ticket_v1 (keep_until) WHERE keep_until IS NOT NULL;
 CREATE TABLE IF NOT EXISTS retention_file_v1 (
+    digest       bytea NOT NULL,
     event_id     bytea NOT NULL,
     position     integer NOT NULL,
     contact_id   bytea NOT NULL,
-    digest       bytea NOT NULL,
     record_class text NOT NULL,
     stored_at    bigint NOT NULL,
     keep_until   bigint NOT NULL,
-    PRIMARY KEY (event_id, position)
+    PRIMARY KEY (digest, event_id)
 );
 CREATE INDEX IF NOT EXISTS retention_file_v1_contact ON retention_file_v1 (contact_id);
 CREATE INDEX IF NOT EXISTS retention_file_v1_digest ON retention_file_v1 (digest, keep_until);
@@ -99,7 +100,7 @@ CREATE OR REPLACE VIEW retention_contact AS
 CREATE OR REPLACE VIEW retention_ticket AS
     SELECT number, version, last_event_id, record_class, closed_at, keep_until FROM retention_ticket_v1;
 CREATE OR REPLACE VIEW retention_file AS
-    SELECT event_id, position, contact_id, digest, record_class, stored_at, keep_until FROM retention_file_v1;
+    SELECT digest, event_id, position, contact_id, record_class, stored_at, keep_until FROM retention_file_v1;
 CREATE OR REPLACE VIEW retention AS
     SELECT 'contact' AS kind, encode(contact_id, 'hex') AS id, max(keep_until) AS keep_until FROM retention_contact_v1 GROUP BY contact_id
     UNION ALL SELECT 'ticket', number, keep_until FROM retention_ticket_v1
@@ -127,15 +128,15 @@ TICKET_TABLE = Table(
 FILE_TABLE = Table(
     name="retention_file_v1",
     columns={
+        "digest": "bytea",
         "event_id": "bytea",
         "position": "int4",
         "contact_id": "bytea",
-        "digest": "bytea",
         "record_class": "text",
         "stored_at": "int8",
         "keep_until": "int8",
     },
-    key=("event_id", "position"),
+    key=("digest", "event_id"),
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -207,13 +208,15 @@ class RetentionModel:
     wants_all: bool = False
 
     def apply(self, db: Connection[Any], records: Sequence[Record]) -> None:
-        """Add a row for each fact and each of its files, and fold decisions into their tickets' rows; a repeat changes nothing."""
-        facts: dict[bytes, Fact] = {}
-        for record in records:
-            if isinstance(record.event, Fact):
-                facts.setdefault(record.event.event_id, record.event)
-        CONTACT_TABLE.write(db, [self.contact_row(fact) for fact in facts.values()])
-        FILE_TABLE.write(db, [row for fact in facts.values() for row in self.file_rows(fact)])
+        """Add a row for each fact and each file, and fold decisions into their tickets' rows; a repeat adds only files not known yet."""
+        contacts: dict[bytes, KeptContact] = {}
+        files: dict[tuple[bytes, bytes], KeptFile] = {}
+        for fact in (record.event for record in records if isinstance(record.event, Fact)):
+            contacts.setdefault(fact.event_id, self.contact_row(fact))
+            for row in self.file_rows(fact):
+                files.setdefault((row.digest, row.event_id), row)
+        CONTACT_TABLE.write(db, list(contacts.values()))
+        FILE_TABLE.write(db, list(files.values()))
         if decisions := [r.event for r in records if isinstance(r.event, Decision)]:
             self.ticket_rows.fold_into(db, decisions)
 
@@ -226,7 +229,7 @@ class RetentionModel:
         files = FILES_OF.get(type(fact))
         for position, digest, record_class in files(fact) if files else ():
             until = self._floor(record_class, fact.received_at)
-            yield KeptFile(fact.event_id, position, fact.contact_id, digest, record_class, fact.received_at, until)
+            yield KeptFile(digest, fact.event_id, position, fact.contact_id, record_class, fact.received_at, until)
 
     @cached_property
     def ticket_rows(self) -> TicketRows:

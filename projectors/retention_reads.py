@@ -75,7 +75,7 @@ _PAST_FLOOR = f"""
         WHERE r.keep_until < %(as_of)s AND r.keep_until >= %(from)s AND NOT {_HELD_BY_TICKET} AND NOT EXISTS (
             SELECT FROM retention_contact l WHERE l.contact_id = r.contact_id AND l.keep_until >= %(as_of)s) AND NOT EXISTS (
             SELECT FROM retention_file l
-            WHERE l.digest = r.digest AND (l.keep_until, l.event_id, l.position) > (r.keep_until, r.event_id, r.position))
+            WHERE l.digest = r.digest AND (l.keep_until, l.event_id) > (r.keep_until, r.event_id))
             AND (r.keep_until, 'file', encode(r.digest, 'hex')) > (%(from)s, %(kind)s, %(id)s)
         ORDER BY r.keep_until, id LIMIT %(limit)s)
     ORDER BY keep_until, kind, id LIMIT %(limit)s

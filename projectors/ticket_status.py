@@ -15,6 +15,7 @@ from events.envelope import TICKETS, Decision
 from events.tickets import (
     ClarificationAsked,
     ClarificationReceived,
+    Status,
     TicketApproved,
     TicketClosed,
     TicketDetailsAdded,
@@ -33,7 +34,7 @@ class TicketStatus(NamedTuple):
     number: str
     version: int
     last_event_id: bytes
-    status: str  # registered, in_processing, awaiting_clarification, approved, refused, closed (R122-R128)
+    status: str  # one of events.tickets.Status (R122-R128)
     status_before: str | None  # while it awaits clarification: where it goes on afterwards
     channel: str
     kind: str
@@ -59,12 +60,12 @@ class TicketStatus(NamedTuple):
 
 #: What is expected next, by status: a code, put into words where it is shown.
 NEXT_STEP = {
-    "registered": "specialist_takes",
-    "in_processing": "specialist_decides",
-    "awaiting_clarification": "citizen_answers",
-    "approved": "citizen_follows_steps",
-    "refused": "citizen_may_appeal",
-    "closed": "nothing",
+    Status.REGISTERED: "specialist_takes",
+    Status.IN_PROCESSING: "specialist_decides",
+    Status.AWAITING_CLARIFICATION: "citizen_answers",
+    Status.APPROVED: "citizen_follows_steps",
+    Status.REFUSED: "citizen_may_appeal",
+    Status.CLOSED: "nothing",
 }
 
 DDL = """
@@ -116,7 +117,7 @@ def _on_registered(_: TicketStatus | None, event: TicketRegistered) -> TicketSta
         number=event.number,
         version=event.version,
         last_event_id=event.event_id,
-        status="registered",
+        status=Status.REGISTERED,
         status_before=None,
         channel=event.channel,
         kind=event.kind,
@@ -134,14 +135,14 @@ def _on_registered(_: TicketStatus | None, event: TicketRegistered) -> TicketSta
         appeal_route=None,
         resolution_code=None,
         merged_into=None,
-        next_step=NEXT_STEP["registered"],
+        next_step=NEXT_STEP[Status.REGISTERED],
         has_name=event.has_name,
         has_phone=event.has_phone,
         has_text=event.has_text,
     )
 
 
-def _moved(row: TicketStatus, event: Decision, status: str) -> TicketStatus:
+def _moved(row: TicketStatus, event: Decision, status: Status) -> TicketStatus:
     return row._replace(status=status, status_before=None, changed_at=event.recorded_at, cycle=event.cycle, next_step=NEXT_STEP[status])
 
 
@@ -158,34 +159,34 @@ def _on_details_added(row: TicketStatus, event: TicketDetailsAdded) -> TicketSta
 
 
 def _on_taken(row: TicketStatus, event: TicketTaken) -> TicketStatus:
-    return _moved(row, event, "in_processing")._replace(queue=event.queue or row.queue)
+    return _moved(row, event, Status.IN_PROCESSING)._replace(queue=event.queue or row.queue)
 
 
 def _on_clarification_asked(row: TicketStatus, event: ClarificationAsked) -> TicketStatus:
-    before = row.status_before if row.status == "awaiting_clarification" else row.status
-    return _moved(row, event, "awaiting_clarification")._replace(status_before=before)
+    before = row.status_before if row.status == Status.AWAITING_CLARIFICATION else row.status
+    return _moved(row, event, Status.AWAITING_CLARIFICATION)._replace(status_before=before)
 
 
 def _on_clarification_received(row: TicketStatus, event: ClarificationReceived) -> TicketStatus:
-    before = row.status_before if row.status == "awaiting_clarification" else row.status
-    return _moved(row, event, before or "registered")._replace(has_text=row.has_text or event.text is not None)
+    before = row.status_before if row.status == Status.AWAITING_CLARIFICATION else row.status
+    return _moved(row, event, Status(before or Status.REGISTERED))._replace(has_text=row.has_text or event.text is not None)
 
 
 def _on_approved(row: TicketStatus, event: TicketApproved) -> TicketStatus:
-    return _moved(row, event, "approved")
+    return _moved(row, event, Status.APPROVED)
 
 
 def _on_refused(row: TicketStatus, event: TicketRefused) -> TicketStatus:
-    return _moved(row, event, "refused")._replace(refusal_reason=event.reason_code, appeal_route=event.appeal_route)
+    return _moved(row, event, Status.REFUSED)._replace(refusal_reason=event.reason_code, appeal_route=event.appeal_route)
 
 
 def _on_closed(row: TicketStatus, event: TicketClosed) -> TicketStatus:
-    return _moved(row, event, "closed")._replace(resolution_code=event.resolution_code, merged_into=event.merged_into)
+    return _moved(row, event, Status.CLOSED)._replace(resolution_code=event.resolution_code, merged_into=event.merged_into)
 
 
 def _on_reopened(row: TicketStatus, event: TicketReopened) -> TicketStatus:
     """A new cycle: how the last one ended is history."""
-    again = _moved(row, event, "in_processing")
+    again = _moved(row, event, Status.IN_PROCESSING)
     return again._replace(refusal_reason=None, appeal_route=None, resolution_code=None, merged_into=None)
 
 

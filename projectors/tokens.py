@@ -10,7 +10,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 
-from events.places import Place
+from events.places import Partition, Place
 
 _PREFIX = "h1."
 _CHECKSUM_BYTES = 5
@@ -18,8 +18,6 @@ _LONGEST_CHARS = 4_000
 _MOST_PARTS = 500
 _MOST_VARINT_BYTES = 9
 _GROUP, _MORE = 0x7F, 0x80  # seven bits of a number, and the bit that says that more follow
-
-Partition = tuple[str, int]
 
 
 class BadToken(Exception):
@@ -60,10 +58,6 @@ class Token(Mapping[Partition, int]):
         """Return the token as text."""
         body = _pack(self._parts)
         return _PREFIX + urlsafe_b64encode(body + _checksum(body)).rstrip(b"=").decode("ascii")
-
-    def merge(self, other: "Token") -> "Token":
-        """Return the token that includes what either includes."""
-        return Token.of(Place(*partition, offset) for token in (self, other) for partition, offset in token.items())
 
     def __getitem__(self, partition: Partition) -> int:
         return self._parts[partition]

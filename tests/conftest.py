@@ -1,4 +1,7 @@
-"""Fixtures shared by all tests: `stack` (a real Kafka and a real Postgres, once per session) and `database` (a fresh one per test)."""
+"""Fixtures shared by all tests: `stack` (a real Kafka and a real Postgres, once per session) and `database` (a fresh one per test).
+
+`round_seed` gives a test, or a fixture of its module, another number in each of the `--rounds`.
+"""
 
 import secrets
 import subprocess
@@ -18,6 +21,26 @@ from events.settings import Settings
 
 _PORTS = 5  # Kafka, its controller, Postgres, the two applications
 _STOP_LIMIT_S = 30
+FIRST_SEED, MOST_ROUNDS = 424242, 100
+
+
+def _rounds(text: str) -> int:
+    rounds = int(text) if text.isdecimal() else 0
+    if not 1 <= rounds <= MOST_ROUNDS:
+        raise pytest.UsageError(f"--rounds is a number from 1 to {MOST_ROUNDS}")
+    return rounds
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `make faults` play more than one round."""
+    parser.addoption("--rounds", type=_rounds, default=1, metavar="N", help="how many seeds the tests with a `round_seed` play, 1 … 100")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give whatever asks for a `round_seed` one per round; what it sets up lives for its module."""
+    if "round_seed" in metafunc.fixturenames:
+        rounds: int = metafunc.config.getoption("--rounds")
+        metafunc.parametrize("round_seed", range(FIRST_SEED, FIRST_SEED + rounds), scope="module")
 
 
 @pytest.fixture(scope="session")

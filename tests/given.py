@@ -8,9 +8,9 @@ from psycopg import sql
 
 from events.codec import load_codec
 from events.envelope import Event
+from events.places import Partition
 from projectors import database, positions
 from projectors.model import ReadModel, consumer_of
-from events.places import Partition
 from projectors.positions import Move
 from projectors.record import Record
 

@@ -49,9 +49,10 @@ KEYS = {
     "audit_log": ("topic", "partition", "offset"),
     "retention_contact": ("event_id",),
     "retention_ticket": ("number",),
-    "retention_file": ("event_id", "position"),
+    "retention_file": ("digest", "event_id"),
     "contact_fact": ("event_id",),
     "contact_ticket": ("event_id",),
+    "contacts": ("contact_id",),
     "outcomes": ("cause_topic", "cause_partition", "cause_offset"),
     "outcome_reach": ("cause_topic", "cause_partition"),
 }
@@ -67,8 +68,9 @@ def expected(records: Iterable[Told]) -> dict[str, Rows]:
         "audit_log": [audit_of(r) for r in records if r.topic != "hotline.dead-letters"],
         "retention_contact": [kept_contact(r.fields) for r in facts],
         "retention_ticket": [kept_ticket(life) for life in lives.values()],
-        "retention_file": [row for r in facts for row in kept_files(r)],
+        "retention_file": kept_files(r for r in records if r.folder in FACT_FOLDERS),
         "contact_fact": [contact_fact(r) for r in facts],
+        "contacts": contacts_of(facts),
         "contact_ticket": [tie for life in lives.values() for tie in ties_of(life)],
         "outcomes": [outcome_of(group) for group in by_cause(records).values()],
         "outcome_reach": reaches(records),
@@ -205,8 +207,17 @@ def kept_ticket(life: Sequence[Told]) -> dict[str, Any]:
     return kept | {"record_class": "ticket", "closed_at": closed_at, "keep_until": until}
 
 
-def kept_files(r: Told) -> list[dict[str, Any]]:
-    """Return the rows of `retention_file` of one fact."""
+def kept_files(records: Iterable[Told]) -> list[dict[str, Any]]:
+    """Return the rows of `retention_file`: each file that any record names, repeats of a fact too, once for each fact."""
+    found: Rows = {}
+    for row in (row for r in records for row in files_named_by(r)):
+        if (row["digest"], row["event_id"]) not in found:
+            found[row["digest"], row["event_id"]] = row
+    return list(found.values())
+
+
+def files_named_by(r: Told) -> list[dict[str, Any]]:
+    """Return what a record says of stored files."""
     e = r.fields
     found: list[tuple[int, bytes, str]] = []
     if r.short == "RecordingStored":
@@ -228,7 +239,23 @@ def contact_fact(r: Told) -> dict[str, Any]:
     copied = ("event_id", "contact_id", "channel", "actor", "occurred_at", "occurred_offset_min", "received_at")
     given = [what for what in ("name", "phone", "text") if e.get(f"has_{what}") or e.get(what) is not None]
     here = {"type": r.short, "partition": r.partition, "offset": r.offset}
+    if e.get("filed_by") == "phone":  # a complaint taken by phone is a fact of its call
+        here["channel"] = "phone"
     return {name: e[name] for name in copied} | here | {"language": e.get("language", ""), "given": given}
+
+
+def contacts_of(facts: Sequence[Told]) -> list[dict[str, Any]]:
+    """Return the rows of `contacts`."""
+    found: dict[bytes, list[Told]] = defaultdict(list)
+    for r in facts:
+        found[r.fields["contact_id"]].append(r)
+    rows = []
+    for contact_id, told in found.items():
+        times = [r.fields["received_at"] for r in told]
+        first = min(told, key=lambda r: (r.partition, r.offset))
+        rows.append({"contact_id": contact_id, "channel": contact_fact(first)["channel"], "facts": len(told)})
+        rows[-1] |= {"first_at": min(times), "last_at": max(times)}
+    return rows
 
 
 def ties_of(life: Sequence[Told]) -> list[dict[str, Any]]:

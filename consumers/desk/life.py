@@ -6,22 +6,11 @@ The desk adds the envelope to a change and stores it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, NamedTuple
 
 from events import commands, tickets
 from events.envelope import Command, Decision
-
-
-class Status(StrEnum):
-    """Where a ticket stands, in the words the citizen hears."""
-
-    REGISTERED = "registered"
-    IN_PROCESSING = "in_processing"
-    AWAITING_CLARIFICATION = "awaiting_clarification"
-    APPROVED = "approved"
-    REFUSED = "refused"
-    CLOSED = "closed"
+from events.tickets import Status
 
 
 class Ticket(NamedTuple):

@@ -101,23 +101,20 @@ def _noted_before_ticket(contact: Contact, fact: ContactNoted, known: Known) -> 
     if fact.disposition == "registered":
         return _open(told._replace(nuisance=False, belongs_to=None), fact, known)
     if fact.disposition == "belongs_to":
-        if why_not := _why_not_into(fact.belongs_to or "", known):
-            return Verdict(contact, (), "refused", why_not)
+        if fact.belongs_to not in known.tickets:
+            return Verdict(contact, (), "refused", "unknown_ticket")
         return _open_call_when_over(told._replace(belongs_to=fact.belongs_to), fact, known)
     return _open_call_when_over(told._replace(nuisance=fact.disposition == NUISANCE), fact, known)
 
 
 def _merge(contact: Contact, number: str, into: str, known: Known) -> Verdict:
-    if why_not := "merged_into_itself" if into == number else _why_not_into(into, known):
-        return Verdict(contact, (), "refused", why_not)
+    if into not in known.tickets:
+        return Verdict(contact, (), "refused", "unknown_ticket")
+    if into == number:
+        return Verdict(contact, (), "refused", "merged_into_itself")
+    if not is_allowed(known.tickets[into], tickets.TicketClosed):  # else two tickets could close into each other
+        return Verdict(contact, (), "refused", "merged_into_a_closed_ticket")
     return _close(contact, known.tickets[number], MERGED, into)
-
-
-def _why_not_into(number: str, known: Known) -> str:
-    """A contact can be joined only to a ticket that exists and goes on; empty when it can."""
-    if number not in known.tickets:
-        return "unknown_ticket"
-    return "" if is_allowed(known.tickets[number], tickets.TicketClosed) else "joined_to_a_closed_ticket"
 
 
 def _close(contact: Contact, ticket: Ticket, resolution_code: str, into: str | None) -> Verdict:

@@ -11,7 +11,8 @@ from psycopg import Connection, sql
 from consumers import outbox
 from consumers.desk import numbers
 from consumers.desk.contact import Contact
-from consumers.desk.life import Status, Ticket
+from consumers.desk.life import Ticket
+from events.tickets import Status
 from projectors.model import Table
 
 DDL = f"""

@@ -13,27 +13,28 @@ from typing import Any
 import click
 import orjson
 
-from api.access import is_subject
 from api.intake.commands import LONGEST_WAIT_MS, WAIT_MS, Answer, ask, command_of
 from api.intake.parts import Parts
 from api.intake.publishing import trace_of
 from api.intake.watch import OutcomeWatch
 from api.intake.words import WORDS
 from api.problems import Problem as Refused
+from deploy.exits import AWAY, FOUND
 from deploy.problems import PartAway
+from events.actors import ID_RULE, is_actor_id
 from events.codec import load_codec
 from events.publisher import Publisher
 from events.reference import load
 from events.settings import Settings
 from events.vault.files import FileStore
 from events.vault.opening import MasterKeyUnusable, open_vault
+from events.vault.pool import reason_of
 from events.vault.ring import KeyRing
 
 SOURCE = "hotline-command"
 KEYS_NEEDED = 2
 VAULT_TIMEOUT_S = 10.0
 _FIRST_SERVER_ERROR = 500
-_REFUSED, _AWAY = 1, 3
 
 
 @click.command("command")
@@ -53,8 +54,8 @@ def COMMAND(  # noqa: N802 - the name the table looks for
     from events.logging import configure
 
     configure("command")  # logs go to standard error; standard output is the answer's
-    if not is_subject(operator):
-        raise click.UsageError("--operator is an id of A-Z a-z 0-9 . _ -, at most 40 long, and no name")
+    if not is_actor_id(operator):
+        raise click.UsageError(f"--operator is an id: {ID_RULE}")
     document = {"command": name, "ticket": ticket, **_read_fields(fields)}
     if expected_version is not None:
         document["expected_version"] = expected_version
@@ -64,7 +65,7 @@ def COMMAND(  # noqa: N802 - the name the table looks for
             answer = asyncio.run(_ask(parts, document, f"operator:{operator}", key, wait_ms / 1000))
     except Refused as refused:
         click.echo(orjson.dumps(refused.document | {"key": key}))
-        return _AWAY if refused.status >= _FIRST_SERVER_ERROR else _REFUSED
+        return AWAY if refused.status >= _FIRST_SERVER_ERROR else FOUND
     click.echo(orjson.dumps(answer.document | {"key": key}))
     return 0
 
@@ -94,7 +95,7 @@ def _opened(settings: Settings) -> Iterator[Parts]:
     ring.start()
     try:
         if not ring.wait_ready(VAULT_TIMEOUT_S):
-            raise PartAway(str(ring.failure) if ring.failure else "the vault does not answer")
+            raise PartAway(reason_of(failure) if (failure := ring.failure) else "the vault does not answer")
         yield Parts(
             reference=load(settings.reference),
             ring=ring,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from deploy.exits import DONE, FOUND
 from deploy.problems import PartAway
 from events.settings import Settings
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from deploy.simulator.summary import Try
 
 _TOKEN_TTL_S = 24 * 3600
-_DONE, _FOUND = 0, 1
 _LOOK_S = 1.0
 _TROUBLES_SHOWN = 20
 
@@ -43,7 +43,7 @@ def COMMAND(once: bool, contacts: int, seed: int, rate: float) -> int:  # noqa: 
             click.echo("\nRunning. Ctrl-C ends it.")
             while not stop.wait(_LOOK_S):
                 pass
-    return _DONE if complete else _FOUND
+    return DONE if complete else FOUND
 
 
 @contextmanager
@@ -67,6 +67,7 @@ def _told_by_signals(stop: threading.Event, is_up: threading.Event) -> Iterator[
 def _stack(settings: Settings) -> Iterator[None]:
     """The running stack of this folder, or one that is started here and stopped at the end."""
     from deploy import runfile
+    from deploy.parts.jars import SIZE_MB
     from deploy.stack import running_stack
 
     run = runfile.read(settings.folder)
@@ -75,7 +76,7 @@ def _stack(settings: Settings) -> Iterator[None]:
         yield
         return
     since_s = time.monotonic()
-    click.echo("Starting Kafka, Postgres and all processes (the first time, about 70 MB are fetched).")
+    click.echo(f"Starting Kafka, Postgres and all processes (the first time, {SIZE_MB} MB of Kafka's jars are fetched).")
     with running_stack(settings):
         click.echo(f"Up after {time.monotonic() - since_s:.1f} s.")
         yield
@@ -134,9 +135,10 @@ def _check(settings: Settings, ledger: "Ledger") -> tuple[list[str], Mapping[str
     import psycopg
 
     from deploy.simulator import arrival
+    from projectors.database import CONNECT_TIMEOUT_S
 
     try:
-        with psycopg.connect(settings.database) as db:
+        with psycopg.connect(settings.database, connect_timeout=CONNECT_TIMEOUT_S) as db:
             findings = [str(finding) for finding in arrival.check(db, ledger)]
             return findings, arrival.counted(db)
     except psycopg.OperationalError:

@@ -16,18 +16,19 @@ from typing import Any, Protocol
 import click
 import orjson
 
+from deploy.exits import DONE, FOUND
 from deploy.problems import PartAway, Problem
-from events.channels.channel import Channel, Intake, KeepsFiles, Limits, Rejected
+from events.channels.channel import Channel, Intake, KeepsFiles, Rejected
 from events.channels.input_files import Input, read_letters, read_letters_of, read_lines
 from events.channels.registry import BY_NAME
 from events.envelope import Event, Fact
 from events.identity import Identity
 from events.places import Place
 from events.publisher import NotTaken, OutcomeUnknown, Publisher, TooLarge
-from events.reference import Reference, ReferenceInvalid
+from events.reference import Limits, ReferenceInvalid
 from events.settings import Settings
 from events.vault.files import FileStore, StoreUnavailable
-from events.vault.pool import PoolEmpty
+from events.vault.pool import PoolEmpty, reason_of
 from events.vault.ring import KeyRing
 from events.vault.sealing import Sealer
 
@@ -210,7 +211,7 @@ def COMMAND(channel: str, files: tuple[str, ...]) -> int:  # noqa: N802 - the na
     finally:
         publisher.close()
         ring.close()
-    return 1 if door.refused else 0
+    return FOUND if door.refused else DONE
 
 
 def _say_all(door: Door, inputs: Iterator[Input]) -> None:
@@ -228,11 +229,9 @@ def _limits(settings: Settings) -> Limits:
     from events.reference import load
 
     try:
-        reference: Reference = load(settings.reference)
+        return load(settings.reference).limits
     except ReferenceInvalid as invalid:
         raise Problem(str(invalid).replace("\n", "; ")) from None
-    told = reference.limits
-    return Limits(text_in_event_bytes=told.text_in_event_bytes, letter_bytes=told.letter_bytes, json_bytes=told.json_bytes)
 
 
 def _open_ring(settings: Settings) -> KeyRing:
@@ -246,5 +245,5 @@ def _open_ring(settings: Settings) -> KeyRing:
     if not ring.wait_ready(VAULT_TIMEOUT_S):
         failure = ring.failure
         ring.close()
-        raise PartAway(str(failure) if failure else "the vault does not answer")
+        raise PartAway(reason_of(failure) if failure else "the vault does not answer")
     return ring

@@ -4,6 +4,8 @@ import json
 
 import click
 
+from deploy.exits import DONE, FOUND
+
 
 @click.group("schemas")
 def COMMAND() -> None:  # noqa: N802 - the name the table looks for
@@ -18,7 +20,7 @@ def check(as_json: bool) -> int:
 
     problems = problems_of_schemas()
     click.echo(json.dumps({"problems": problems}) if as_json else "\n".join(problems) or "schemas: in order")
-    return 1 if problems else 0
+    return FOUND if problems else DONE
 
 
 @COMMAND.command("lock")
@@ -29,4 +31,4 @@ def lock(dry_run: bool) -> int:
 
     added = extend_lock(write=not dry_run)
     click.echo("\n".join(added) or "schemas: nothing new")
-    return 0
+    return DONE

@@ -7,10 +7,9 @@ from typing import Any
 import click
 
 from deploy import runfile
+from deploy.exits import AWAY, DONE, FOUND
 from deploy.problems import PartAway
 from events.settings import Settings
-
-_DONE, _FOUND, _AWAY = 0, 1, 3
 
 
 @click.command("status")
@@ -21,11 +20,11 @@ def COMMAND(as_json: bool) -> int:  # noqa: N802 - the name the table looks for
 
     settings = Settings()
     seen = _seen(settings)
-    code = _FOUND if any(entry["state"] == "down" for entry in seen["processes"]) else _DONE
+    code = FOUND if any(entry["state"] == "down" for entry in seen["processes"]) else DONE
     try:
         seen["lag"] = [asdict(lag) for lag in read_lags(settings)]
     except PartAway as problem:
-        seen["problem"], code = str(problem), _AWAY
+        seen["problem"], code = str(problem), AWAY
     click.echo(json.dumps(seen) if as_json else "\n".join(_lines(seen)))
     return code
 

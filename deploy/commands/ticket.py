@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
+from deploy.exits import DONE, FOUND
 from events.settings import Settings
 
-_DONE, _FOUND = 0, 1
 _LONGEST_TIMELINE = 1_000
 
 
@@ -32,9 +32,9 @@ def COMMAND(number: str, as_json: bool) -> int:  # noqa: N802 - the name the tab
         click.echo(
             json.dumps({"number": number, "problem": "unknown-ticket"}) if as_json else f"there is no ticket {number}", err=not as_json
         )
-        return _FOUND
+        return FOUND
     click.echo(json.dumps(seen, ensure_ascii=False) if as_json else "\n".join(_lines(seen)))
-    return _DONE
+    return DONE
 
 
 async def _look(database: str, number: str) -> dict[str, Any] | None:
@@ -42,12 +42,13 @@ async def _look(database: str, number: str) -> dict[str, Any] | None:
 
     from api.queries.cards import card_of
     from api.queries.records import history_entry
+    from projectors.audit_log import AUDIT_LOG
     from projectors.audit_reads import list_history
     from projectors.reaching import read_included
     from projectors.ticket_status import TICKET_STATUS, find_tickets
 
     async with await AsyncConnection.connect(database, autocommit=True, application_name="hotline ticket") as db:
-        included = await read_included(db, TICKET_STATUS)
+        included = await read_included(db, (TICKET_STATUS, AUDIT_LOG))
         row = (await find_tickets(db, [number])).get(number)
         if row is None:
             return None

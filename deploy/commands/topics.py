@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import click
 
+from deploy.exits import DONE, FOUND
 from events.settings import Settings
 
 
@@ -24,7 +25,7 @@ def plan(as_json: bool) -> int:
         click.echo(json.dumps({"changes": [asdict(change) for change in changes]}))
     else:
         click.echo("\n".join(change.text for change in changes) or "nothing to do")
-    return 1 if changes else 0
+    return FOUND if changes else DONE
 
 
 @COMMAND.command("apply")

@@ -15,6 +15,7 @@ from deploy.problems import JarsRefused, PartAway
 from events.settings import trust_system_certificates
 
 LOCK = Path(__file__).parent.parent / "jars.lock"
+SIZE_MB = 45  # all of them together; README.md names the same figure
 _FETCHERS = 6
 _FETCH_TIMEOUT_S = 60
 _TRIES = 2

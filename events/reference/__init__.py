@@ -7,11 +7,18 @@ import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
+from events.numbers import FEWEST_DIGITS, MOST_DIGITS, PREFIX
+
 _PACKAGED = Path(__file__).parent
+
+#: What retention knows a floor of (R212, G22); each must have one, or nobody could say how long it is kept.
+RECORD_CLASSES = frozenset({"recording", "attachment", "letter", "contact", "ticket"})
+Prefix = Annotated[str, Field(pattern=f"^{PREFIX}$")]
 
 
 class ReferenceInvalid(Exception):
@@ -28,15 +35,15 @@ class Limits(_Part):
     json_bytes: PositiveInt
     letter_bytes: PositiveInt
     facts_per_request: PositiveInt
-    text_in_event_bytes: PositiveInt
+    text_in_event_bytes: PositiveInt  # a longer text is refused; a letter's is cut, and the stored letter keeps it all
 
 
 class Numbers(_Part):
     """How ticket numbers look (R320-R323)."""
 
-    default_prefix: str = Field(pattern=r"^[A-Z]{2,8}$")
-    digits: PositiveInt
-    prefix_of_kind: Mapping[str, str]
+    default_prefix: Prefix
+    digits: int = Field(ge=FEWEST_DIGITS, le=MOST_DIGITS)  # at least so many; the sequence may outgrow them
+    prefix_of_kind: Mapping[str, Prefix]
 
 
 class Line(_Part):
@@ -61,8 +68,19 @@ class Reference(_Part):
     @field_validator("zone")
     @classmethod
     def _zone_exists(cls, zone: str) -> str:
-        ZoneInfo(zone)
+        try:
+            ZoneInfo(zone)
+        except ZoneInfoNotFoundError:
+            raise ValueError(f"no zone is called {zone}") from None
         return zone
+
+    @field_validator("floor_years")
+    @classmethod
+    def _every_class_has_a_floor(cls, floor_years: Mapping[str, int]) -> Mapping[str, int]:
+        if floor_years.keys() != RECORD_CLASSES:
+            missing, unknown = sorted(RECORD_CLASSES - floor_years.keys()), sorted(floor_years.keys() - RECORD_CLASSES)
+            raise ValueError(f"one floor for each class of records: missing {missing}, unknown {unknown}")
+        return floor_years
 
     @cached_property
     def service_zone(self) -> ZoneInfo:

@@ -40,6 +40,10 @@ class VaultUnavailable(Exception):
     """The vault's database does not answer or can't write: wait and try again."""
 
 
+class VaultUnfit(Exception):
+    """The vault's database answers and refuses: a table, a month's partition or a right is missing. Call a person."""
+
+
 class KeyUnknown(Exception):
     """The vault holds no key of this id: it was destroyed, or never made here."""
 
@@ -133,6 +137,8 @@ class Vault:
                 yield db
         except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as error:  # Internal: a read-only standby
             raise VaultUnavailable(f"{type(error).__name__} {error.sqlstate or 'no answer'}") from None
+        except psycopg.Error as error:  # its own words may hold a row
+            raise VaultUnfit(f"the vault refuses: {type(error).__name__} {error.sqlstate or ''}".rstrip()) from None
 
 
 def _wait_for_turn(db: psycopg.Connection) -> None:

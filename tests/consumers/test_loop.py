@@ -211,25 +211,26 @@ def test_only_decisions_and_outcomes_can_be_void() -> None:
 
 
 def test_the_clients_settings_are_the_safe_ones_and_not_the_library_s() -> None:
-    assert (
-        PRODUCER_SETTINGS.items()
-        >= {
-            "enable.idempotence": True,
-            "acks": "all",
-            "partitioner": "murmur2_random",
-            "linger.ms": 5,
-            "compression.type": "zstd",
-            "message.max.bytes": 4_194_304,
-        }.items()
-    )
-    assert (
-        CONSUMER_SETTINGS.items()
-        >= {
-            "enable.auto.commit": False,
-            "auto.offset.reset": "error",
-            "check.crcs": True,
-            "isolation.level": "read_committed",
-            "group.protocol": "consumer",
-            "fetch.queue.backoff.ms": 5,
-        }.items()
-    )
+    assert PRODUCER_SETTINGS == {
+        "enable.idempotence": True,
+        "acks": "all",
+        "partitioner": "murmur2_random",
+        "linger.ms": 5,
+        "compression.type": "zstd",
+        "message.max.bytes": 4_194_304,
+        "queue.buffering.max.messages": 100_000,
+        "reconnect.backoff.max.ms": 500,
+        "log_level": 2,
+    }
+    assert CONSUMER_SETTINGS == {
+        "group.protocol": "consumer",
+        "enable.auto.commit": False,
+        "auto.offset.reset": "error",
+        "check.crcs": True,
+        "isolation.level": "read_committed",
+        "fetch.queue.backoff.ms": 5,
+        "fetch.wait.max.ms": 100,
+        "queued.max.messages.kbytes": 32_768,
+        "reconnect.backoff.max.ms": 500,
+        "log_level": 2,
+    }

@@ -7,10 +7,10 @@ from pydantic import SecretStr
 
 from consumers.rebuild import NotRebuilt, rebuild
 from events.envelope import FACTS, Event
+from events.places import Partition
 from events.settings import Settings
 from projectors.contacts import CONTACTS
 from projectors.model import ReadModel, consumer_of
-from events.places import Partition
 from projectors.positions import list_positions
 from tests.consumers.facts import call_started, request
 from tests.consumers.on_parts import ends_of, following, publish

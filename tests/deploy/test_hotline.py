@@ -8,6 +8,7 @@ import pytest
 
 from deploy.commands.token import seconds
 from deploy.hotline import exit_code
+from tests.api.tokens import write_keys
 
 
 def test_help_is_answered_without_loading_anything_heavy() -> None:
@@ -61,7 +62,43 @@ def test_length_of_time_is_read(text: str, length_s: int) -> None:
     assert seconds(text) == length_s
 
 
-@pytest.mark.parametrize("text", ["", "8", "h", "0s", "-1h", "9999d", "1.5h", "8 h", "８h"])
+@pytest.mark.parametrize("text", ["", "8", "h", "-1h", "1.5h", "8 h", "８h"])
 def test_no_length_of_time_is_wrong_usage(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(["token", "--role", "operator", "--sub", "op-1", "--ttl", text]) == 2
     assert "length of time" in capsys.readouterr().err
+
+
+@pytest.fixture
+def home_with_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home where tokens can be issued."""
+    write_keys(tmp_path)
+    monkeypatch.setenv("HOTLINE_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--role", "root", "--sub", "op-1"), "a role is one of"),
+        (("--role", "operator", "--sub", "79161234567"), "a subject is an id"),
+        (("--role", "operator", "--sub", "op-1", "--ttl", "0s"), "at most 31 days"),
+        (("--role", "operator", "--sub", "op-1", "--ttl", "32d"), "at most 31 days"),
+    ],
+)
+def test_a_token_that_may_not_be_is_wrong_usage_in_one_line(
+    home_with_keys: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+) -> None:
+    assert exit_code(["token", *words]) == 2
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("hotline: ")
+    assert said in line
+
+
+def test_a_signing_key_that_is_none_is_told_in_one_line(home_with_keys: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home_with_keys / "token.key").write_text("no key")
+
+    assert exit_code(["token", "--role", "operator", "--sub", "op-1"]) == 1
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "token.key" in line

@@ -37,6 +37,7 @@ def test_lag_of_a_real_log_in_records_and_seconds(stack: Settings, database: str
     with psycopg.connect(database) as connection:
         connection.execute("CREATE TABLE position (consumer text, topic text, partition integer, next_offset bigint)")
         connection.execute("INSERT INTO position VALUES ('audit_log', %s, %s, %s)", (topic, partition, min(offsets) + 1))
+        connection.execute("INSERT INTO position VALUES ('audit_log', %s, 99, 5)", [topic])  # a partition that is gone
 
     (lag,) = read_lags(settings)
 

@@ -45,7 +45,7 @@ def test_names_are_unique_and_ports_are_settings() -> None:
 
 
 def test_process_that_is_not_installed_is_named_and_a_broken_one_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
-    away = Unit(Process("timers", "consumers.not_there:run", asks=()))
+    away = Unit(Process("timers", "consumers.not_there:run"))
 
     with pytest.raises(NotThere, match=r"timers is not part of this installation \(consumers.not_there\)"):
         away.load()

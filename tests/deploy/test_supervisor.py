@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from deploy import runfile, supervisor
 from deploy.home import Home, holders
 from deploy.parts.local import wait_until
 from deploy.problems import HomeInUse, PartAway
-from deploy.spawn import Command, spawn
+from deploy.spawn import STEADY_AFTER_S, Command, Steady, spawn
 from deploy.supervisor import Child, Interrupted, Supervisor, falls_in_a_row, pause_s
 
 LIMIT_S = 10.0
@@ -29,6 +30,12 @@ def home(tmp_path: Path) -> Iterator[Home]:
 def child_of(home: Home, name: str, script: str, kind: str = "process", ready: Callable[[], bool] = lambda: True) -> Child:
     log = home.log(name)
     return Child(name, kind, lambda: spawn(Command(("sh", "-c", script), home.folder), log, home.lock_fd), ready, log)
+
+
+def steady_of(home: Home, name: str, script: str) -> Child:
+    log = home.log(name)
+    steady = Steady(Command(("sh", "-c", script), home.folder), log, home.lock_fd)
+    return Child(name, "process", steady.start, steady.is_ready, log)
 
 
 def tend_until(care: Supervisor, condition: Callable[[], bool]) -> None:
@@ -101,6 +108,27 @@ def test_child_that_keeps_falling_as_it_starts_is_named_with_its_last_words(home
 
     with pytest.raises(PartAway, match="broken fell 5 times as it started: no such table"):
         care.wait_ready([broken], LIMIT_S)
+
+
+def test_process_that_answers_nobody_is_ready_only_when_it_holds_out_after_its_first_word(home: Home) -> None:
+    steady = steady_of(home, "steady", "sleep 0.2; echo started; exec sleep 60")
+    care = Supervisor(home.folder, threading.Event())
+    care.add([steady])
+
+    began_s = time.monotonic()
+    care.wait_ready([steady], LIMIT_S)
+
+    assert time.monotonic() - began_s >= 0.2 + STEADY_AFTER_S
+    care.end_all()
+
+
+def test_process_that_falls_in_a_loop_is_never_ready_and_named(home: Home) -> None:
+    falling = steady_of(home, "falling", "echo started; sleep 0.1; echo no such table; exit 3")
+    care = Supervisor(home.folder, threading.Event())
+    care.add([falling])
+
+    with pytest.raises(PartAway, match="falling fell 5 times as it started: no such table"):
+        care.wait_ready([falling], LIMIT_S)
 
 
 def test_waiting_for_a_start_ends_when_told(home: Home) -> None:

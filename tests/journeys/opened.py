@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from deploy.simulator.ledger import Ledger
 from deploy.simulator.script import LETTER
+from events.identity import Identity
 from events.vault.files import FileStore
 from events.vault.sealing import parse, unseal
 from tests.oracle import Told
@@ -30,7 +31,12 @@ class Opened(NamedTuple):
     clear: bytes
 
 
-def put_in(ledger: Ledger, records: Sequence[Told]) -> Clears:
+def key_on_log(identity: Identity, key: str) -> str:
+    """Return what stands on the log for an idempotency key of a caller."""
+    return identity.digest("idempotency-key", key).hex()
+
+
+def put_in(ledger: Ledger, records: Sequence[Told], identity: Identity) -> Clears:
     """Return what the simulator put into each sealed field of each fact and each command."""
     clears: Clears = defaultdict(lambda: defaultdict(set))
     for accepted in ledger.accepted:
@@ -41,7 +47,7 @@ def put_in(ledger: Ledger, records: Sequence[Told]) -> Clears:
     commands = {r.fields["idempotency_key"]: r.fields["event_id"] for r in records if r.topic == "hotline.commands"}
     for answered in ledger.answered:
         for field, value in answered.order.clear.items():
-            clears[commands[answered.order.key]][field].add(value.encode() if isinstance(value, str) else value)
+            clears[commands[key_on_log(identity, answered.order.key)]][field].add(value.encode() if isinstance(value, str) else value)
     return clears
 
 

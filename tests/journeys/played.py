@@ -15,7 +15,9 @@ from deploy.simulator.ledger import Ledger
 from deploy.simulator.player import Addresses, play
 from deploy.simulator.script import Canaries
 from events.settings import Settings
+from events.vault.opening import open_vault
 from tests.consumed import told
+from tests.journeys.opened import key_on_log
 from tests.journeys.stacks import wait_settled
 from tests.oracle import FACT_FOLDERS, Told, by_cause
 
@@ -66,6 +68,7 @@ def _lost(played: Played) -> Iterator[str]:
     """Accepted events and answered orders that are not on their topic, or not in the audit log."""
     on_topic = {r.fields["event_id"] for r in played.told if r.topic == "hotline.contacts"}
     keys = {r.fields["idempotency_key"] for r in played.told if r.topic == "hotline.commands"}
+    identity = open_vault(played.settings).identity()
     with psycopg.connect(played.settings.database) as db:
         in_audit = {row[0] for row in db.execute("SELECT event_id FROM audit_log WHERE topic = 'hotline.contacts'")}
     for accepted in played.ledger.accepted:
@@ -75,7 +78,7 @@ def _lost(played: Played) -> Iterator[str]:
         if accepted.event_id not in in_audit:
             yield f"{where}: accepted and not in the audit log"
     for answered in played.ledger.answered:
-        if answered.order.key not in keys:
+        if key_on_log(identity, answered.order.key) not in keys:
             yield f"{answered.number} {answered.order.name}: answered {answered.status} and not on its topic"
 
 

@@ -112,7 +112,7 @@ def _differing(db: psycopg.Connection, table: str, schema: str) -> tuple[int, in
 
 
 def test_every_sealed_value_opens_to_what_was_put_in(played: Played, opened_values: list[Opened]) -> None:
-    clears = put_in(played.ledger, played.told)
+    clears = put_in(played.ledger, played.told, open_vault(played.settings).identity())
 
     assert strange(opened_values, clears) == []
     assert {o.record.folder for o in opened_values} == {
@@ -128,7 +128,7 @@ def test_every_sealed_value_opens_to_what_was_put_in(played: Played, opened_valu
 
 
 def test_everything_personal_that_was_put_in_is_sealed_in_its_fact(played: Played, opened_values: list[Opened]) -> None:
-    clears = put_in(played.ledger, played.told)
+    clears = put_in(played.ledger, played.told, open_vault(played.settings).identity())
 
     sealed = {(o.origin_event_id, o.origin_field) for o in opened_values if o.record.fields["event_id"] == o.origin_event_id}
 
@@ -137,7 +137,7 @@ def test_everything_personal_that_was_put_in_is_sealed_in_its_fact(played: Playe
 
 
 def test_a_value_that_was_changed_on_the_way_would_be_seen(played: Played, opened_values: list[Opened]) -> None:
-    clears = put_in(played.ledger, played.told)
+    clears = put_in(played.ledger, played.told, open_vault(played.settings).identity())
     changed = [o._replace(clear=o.clear + b" elsewhere") for o in opened_values]
 
     unnoticed = len(changed) - len(strange(changed, clears))

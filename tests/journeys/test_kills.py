@@ -20,7 +20,7 @@ from tests.journeys.played import Played, after, findings, play_day, repeats_on
 from tests.journeys.stacks import entries, killed, signalled, whole_stack
 from tests.waiting import until
 
-SEED, CONTACTS, CONTACTS_PER_S = 424242, 240, 4.0
+CONTACTS, CONTACTS_PER_S = 240, 4.0
 PROJECTORS = tuple(f"projector-{model.name}" for model in PROJECTIONS)
 VICTIMS = ("intake", "desk", "relay", "api", "kafka", "postgres", *PROJECTORS)
 BOUNDS_S = {"postgres": 20.0, "kafka": 30.0}  # I9: how soon all must work again
@@ -31,12 +31,12 @@ pytestmark = [pytest.mark.journey, pytest.mark.parts]
 
 
 @pytest.fixture(scope="module")
-def harmed() -> Iterator[tuple[Played, Mapping[str, float]]]:
+def harmed(round_seed: int) -> Iterator[tuple[Played, Mapping[str, float]]]:
     """The finished day, and for each victim how long it took until a new contact went all the way through again, seconds."""
     stop = Flag()
     with whole_stack() as settings, ThreadPoolExecutor(1) as aside:
-        playing = aside.submit(play_day, settings, SEED, CONTACTS, CONTACTS_PER_S, stop)
-        order = random.Random(SEED).sample(VICTIMS, len(VICTIMS))
+        playing = aside.submit(play_day, settings, round_seed, CONTACTS, CONTACTS_PER_S, stop)
+        order = random.Random(round_seed).sample(VICTIMS, len(VICTIMS))
         try:
             healed_s = {victim: _kill_and_wait(settings, victim) for victim in order}
             _kill_the_relay_before_it_deletes(settings)

@@ -14,7 +14,7 @@ from events.places import Place
 from projectors.audit_log import AUDIT_LOG, AuditRow
 from projectors.audit_reads import AuditFilter, list_history, list_records
 from tests.given import given, rows_of
-from tests.made import CONTACT, NUMBER, made, registered, settled, taken
+from tests.made import CONTACT, MORNING, NUMBER, made, registered, settled, taken
 
 T = TypeVar("T")
 ORDER = 'topic, partition, "offset"'
@@ -51,9 +51,9 @@ def test_row_names_type_subject_actor_version_and_times(database: str) -> None:
 
 
 def test_fact_was_recorded_when_it_was_received(database: str) -> None:
-    given(made(CallStarted, received_at=77)).deliver(database, [AUDIT_LOG])
+    given(made(CallStarted, received_at=MORNING + 77)).deliver(database, [AUDIT_LOG])
 
-    assert rows_of(database, "audit_log", ORDER)[0]["recorded_at"] == 77
+    assert rows_of(database, "audit_log", ORDER)[0]["recorded_at"] == MORNING + 77
 
 
 def test_unreadable_record_is_kept_with_its_bytes_and_without_a_type(database: str) -> None:

@@ -1,5 +1,6 @@
 """What must be kept until when."""
 
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -90,6 +91,17 @@ def test_letter_and_its_attachments_and_a_recording_have_a_row_each(database: st
         (2, b"\2", "attachment"),
         (1, b"R", "recording"),
     ]
+
+
+def test_a_letter_given_again_leaves_no_file_that_no_table_knows(database: str) -> None:
+    first = made(LetterReceived, raw_digest=b"L" * 32, received_at=at(2020, 1, 1))
+    again = replace(first, raw_digest=b"M" * 32, received_at=at(2020, 1, 5))
+
+    given(first, again).deliver(database, MODELS)
+
+    kept = [(r["digest"], r["keep_until"]) for r in rows_of(database, "retention_file", "digest")]
+    assert kept == [(b"L" * 32, at(2023, 1, 1)), (b"M" * 32, at(2023, 1, 5))]
+    assert [row.kind for row in past_floor(database, at(2023, 1, 3))] == ["contact", "file"]
 
 
 def test_the_latest_date_of_what_belongs_together_counts(database: str) -> None:

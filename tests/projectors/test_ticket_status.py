@@ -9,7 +9,7 @@ from events.envelope import Decision
 from projectors.model import Fork, VersionHole
 from projectors.ticket_status import TICKET_STATUS
 from tests.given import given, rows_of
-from tests.made import NUMBER, closed, made, registered, taken
+from tests.made import MORNING, NUMBER, closed, made, registered, taken
 
 
 def asked(version: int, **said: Any) -> tickets.ClarificationAsked:
@@ -32,9 +32,9 @@ def test_registered_ticket_waits_for_a_specialist(database: str) -> None:
 
 
 def test_taken_ticket_names_its_queue(database: str) -> None:
-    row = row_after(database, registered(), taken(2, recorded_at=77))
+    row = row_after(database, registered(), taken(2, recorded_at=MORNING + 77))
 
-    assert (row["status"], row["queue"], row["version"], row["changed_at"]) == ("in_processing", "accounts", 2, 77)
+    assert (row["status"], row["queue"], row["version"], row["changed_at"]) == ("in_processing", "accounts", 2, MORNING + 77)
 
 
 def test_answered_clarification_goes_on_where_the_ticket_stood(database: str) -> None:

@@ -44,12 +44,6 @@ def test_slip_of_the_pen_is_noticed() -> None:
             Token.parse(slip)
 
 
-def test_merged_token_includes_both() -> None:
-    merged = Token.of([Place(FACTS, 1, 5)]).merge(Token.of([Place(FACTS, 1, 3), Place(TICKETS, 0, 2)]))
-
-    assert dict(merged) == {(FACTS, 1): 5, (TICKETS, 0): 2}
-
-
 def progress(tickets: int = 0, settled: int = -1, decided: tuple[int, ...] = (), outcomes: int = 0) -> Progress:
     """How far ticket_status and outcomes are in partition 0, and causes in partition 0 are settled."""
     positions = {"ticket_status_v1": {(TICKETS, 0): tickets}, "outcomes_v1": {(OUTCOMES, 0): outcomes}}

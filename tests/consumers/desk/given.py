@@ -6,11 +6,11 @@ from typing import Any
 from consumers.desk import life
 from consumers.desk.contact import Contact, new_contact
 from consumers.desk.envelopes import Envelopes
-from consumers.desk.life import Change, Refusal, Status, Ticket
+from consumers.desk.life import Change, Refusal, Ticket
 from consumers.desk.opening import Known, Verdict, decide_fact
 from events import reference
 from events.envelope import Command, Decision, Fact
-from events.tickets import TicketRegistered
+from events.tickets import Status, TicketRegistered
 from tests.consumers.facts import IDENTITY
 
 REFERENCE = reference.load()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from consumers.desk.life import STEPS, Change, Refusal, Status
-from events.tickets import TicketApproved, TicketRefused
+from consumers.desk.life import STEPS, Change, Refusal
+from events.tickets import Status, TicketApproved, TicketRefused
 from tests.consumers.desk.given import given
 from tests.consumers.facts import chat_message, command, letter, request
 

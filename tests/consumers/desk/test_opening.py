@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from consumers.desk.life import Status
 from events.envelope import Fact
-from events.tickets import TicketDetailsAdded, TicketRegistered
+from events.tickets import Status, TicketDetailsAdded, TicketRegistered
 from tests.consumers.desk.given import given
 from tests.consumers.facts import (
     CALL_AT,
@@ -107,10 +106,10 @@ def test_a_failed_end_after_a_note_does_not_deny_the_ticket() -> None:
     assert (verdict.result, verdict.rule) == ("no_change", "")
 
 
-def test_nothing_is_joined_to_a_ticket_that_is_closed() -> None:
+def test_no_ticket_is_merged_into_a_closed_one() -> None:
     story = given(request(), command("take", "N-1"), command("close", "N-1"), call_started(), call_answered(), call_ended())
 
-    assert story.when(noted(disposition="belongs_to", belongs_to="N-1")).rule == "joined_to_a_closed_ticket"
+    assert story.when(noted(disposition="belongs_to", belongs_to="N-1")).rule == "merged_into_a_closed_ticket"
     assert story.when(noted(ordinal=-3)).rule == "ordinal_out_of_order"
 
 
