@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from psycopg import Connection, OperationalError
 from psycopg.errors import IdleInTransactionSessionTimeout, UniqueViolation
 
+from events.catalogue import TYPES_ON
 from events.codec import Codec, Undecodable, UnknownSchema
 from events.envelope import Decision
 from events.outcomes import CauseSettled, EraOpened
@@ -106,6 +107,7 @@ class Follower:
             try:
                 batch.setdefault((topic, number), []).append(self._record(message, topic, number, offset))
             except UnknownSchema as unknown:  # this partition waits here; what came before and all others go on
+                log.warning("schema unknown", topic=topic, partition=number, offset=offset, schema_id=unknown.schema_id)
                 self._waits_for = unknown
                 del expected[topic, number]
         return {partition: records for partition, records in batch.items() if records}
@@ -115,10 +117,14 @@ class Follower:
         key = message.key() or b""
         appended_at = message.timestamp()[1] * 1000
         try:
-            return Record(topic, number, offset, key, appended_at, raw, self._codec.decode(raw))
-        except Undecodable as unreadable:
-            log.warning("record unreadable", topic=topic, partition=number, offset=offset, reason=str(unreadable))
-            return Record(topic, number, offset, key, appended_at, raw, None, str(unreadable))
+            event = self._codec.decode(raw)
+            if type(event) in TYPES_ON[topic]:
+                return Record(topic, number, offset, key, appended_at, raw, event)
+            reason = f"a {type(event).__name__} has no place on this topic"
+        except Undecodable as undecodable:
+            reason = str(undecodable)
+        log.warning("record unreadable", topic=topic, partition=number, offset=offset, reason=reason)
+        return Record(topic, number, offset, key, appended_at, raw, None, reason)
 
     def _commit(self, batch: Batch) -> None:
         """Move the positions of every model past `batch` and apply its share, in one transaction."""

@@ -28,6 +28,7 @@ BATCH_ROWS = 1_000
 NEVER_S = 0.0  # how long a record may wait for Kafka: for ever
 _WAKE_EVERY_S = 0.5
 _RETRY_WAIT_S = 0.5
+FROZEN_AFTER_S = 10  # a relay that says nothing for so long loses its lock to an heir
 _ONLY_ONE = 4_717_002  # key of the advisory lock that the working relay holds
 
 log = structlog.get_logger()
@@ -90,6 +91,7 @@ class Relay:
                 answer.result()
             if pending and self._stop.is_set():
                 raise Stopped
+            self._db.execute("SELECT 1")  # we are awake: the session, and with it our lock, lives on
 
     def _sleep(self) -> None:
         for _ in self._db.notifies(timeout=_WAKE_EVERY_S, stop_after=1):
@@ -107,6 +109,7 @@ def run(settings: Settings, stop: Flag) -> None:
         publisher = Publisher(settings.kafka_address, codec, SOURCE, delivery_timeout_s=NEVER_S, renews=False)
         try:
             with database.connect(settings.database, "relay") as db:
+                db.execute(f"SET idle_session_timeout = '{FROZEN_AFTER_S}s'")
                 database.make_tables(db, outbox.DDL)
                 Relay(db, publisher, codec, stop).work()
         except Stopped:

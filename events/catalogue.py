@@ -3,7 +3,7 @@
 Adding an event type is one class, one `.avsc`, one example and one line here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -78,3 +78,9 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType(outcomes.EraOpened, "outcomes", (OUTCOMES, TICKETS), _era_key),
     EventType(dead_letters.RecordUnreadable, "dead_letters", (DEAD_LETTERS,), _dead_letter_key),
 )
+
+#: What may stand on each topic; anything else there is a stranger's and belongs to no row.
+TYPES_ON: Mapping[str, frozenset[type[Event]]] = {
+    topic: frozenset(kind.event for kind in EVENT_TYPES if topic in kind.topics)
+    for topic in {t for kind in EVENT_TYPES for t in kind.topics}
+}

@@ -18,7 +18,7 @@ from events.schemas import FIRST_ID
 from events.tickets import TicketTaken
 from projectors.positions import Position
 from projectors.record import Record
-from tests.consumers.facts import CALL_AT
+from tests.consumers.facts import CALL_AT, call_started
 
 TAKEN = TicketTaken(
     event_id=b"e" * 16,
@@ -186,6 +186,16 @@ def test_bytes_nobody_can_read_go_to_those_who_want_all_and_are_passed_by_the_ot
         assert follower._owned[TICKETS, 0]["kept_v1"].next_offset == 6
 
     assert next((r.offset, r.event is None, r.raw) for r in auditor.seen) == (4, True, b"garbage")
+    assert [r.offset for r in clerk.seen] == [5]
+
+
+def test_a_fact_among_the_decisions_is_nobody_s_row() -> None:
+    auditor, clerk = Kept(wants_all=True), Kept()
+    stray = load_codec().encode(call_started(), "/tests").value
+    for model in (auditor, clerk):
+        _step([FakeMessage(4, stray), FakeMessage(5, _bytes(TAKEN))], model, Position(1, 4, 1))
+
+    assert [(r.offset, r.unreadable) for r in auditor.seen] == [(4, "a CallStarted has no place on this topic"), (5, "")]
     assert [r.offset for r in clerk.seen] == [5]
 
 
