@@ -1,5 +1,6 @@
 """The projector: a process that follows the topics of one read model, or of several from one read, one decode and one transaction."""
 
+import gc
 from collections.abc import Sequence
 from threading import Event as Flag
 
@@ -11,6 +12,8 @@ from events.settings import Settings
 from projectors import database
 from projectors.model import ReadModel, consumer_of
 from projectors.registry import projections
+
+_OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 
 class UnknownModel(Exception):
@@ -40,4 +43,11 @@ def run(settings: Settings, stop: Flag, models: Sequence[ReadModel], group: str)
         database.prepare(db, models)
         return Follower(make_consumer(settings.kafka_address, group), db, models, load_codec(), ids)
 
+    collect_rarely()
     keep_following(make, stop)
+
+
+def collect_rarely() -> None:
+    """Look for garbage cycles once a few batches: a batch makes tens of thousands of objects and not one cycle."""
+    gc.freeze()
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS, 20, 100)

@@ -142,8 +142,9 @@ def _on_registered(_: TicketStatus | None, event: TicketRegistered) -> TicketSta
     )
 
 
-def _moved(row: TicketStatus, event: Decision, status: Status) -> TicketStatus:
-    return row._replace(status=status, status_before=None, changed_at=event.recorded_at, cycle=event.cycle, next_step=NEXT_STEP[status])
+def _moved(row: TicketStatus, event: Decision, status: Status, **more: Any) -> TicketStatus:
+    moved = {"status": status, "status_before": None, "changed_at": event.recorded_at, "cycle": event.cycle, "next_step": NEXT_STEP[status]}
+    return row._replace(**(moved | more))  # in one step: it copies the whole row
 
 
 def _on_details_added(row: TicketStatus, event: TicketDetailsAdded) -> TicketStatus:
@@ -159,17 +160,17 @@ def _on_details_added(row: TicketStatus, event: TicketDetailsAdded) -> TicketSta
 
 
 def _on_taken(row: TicketStatus, event: TicketTaken) -> TicketStatus:
-    return _moved(row, event, Status.IN_PROCESSING)._replace(queue=event.queue or row.queue)
+    return _moved(row, event, Status.IN_PROCESSING, queue=event.queue or row.queue)
 
 
 def _on_clarification_asked(row: TicketStatus, event: ClarificationAsked) -> TicketStatus:
     before = row.status_before if row.status == Status.AWAITING_CLARIFICATION else row.status
-    return _moved(row, event, Status.AWAITING_CLARIFICATION)._replace(status_before=before)
+    return _moved(row, event, Status.AWAITING_CLARIFICATION, status_before=before)
 
 
 def _on_clarification_received(row: TicketStatus, event: ClarificationReceived) -> TicketStatus:
     before = row.status_before if row.status == Status.AWAITING_CLARIFICATION else row.status
-    return _moved(row, event, Status(before or Status.REGISTERED))._replace(has_text=row.has_text or event.text is not None)
+    return _moved(row, event, Status(before or Status.REGISTERED), has_text=row.has_text or event.text is not None)
 
 
 def _on_approved(row: TicketStatus, event: TicketApproved) -> TicketStatus:
@@ -177,17 +178,16 @@ def _on_approved(row: TicketStatus, event: TicketApproved) -> TicketStatus:
 
 
 def _on_refused(row: TicketStatus, event: TicketRefused) -> TicketStatus:
-    return _moved(row, event, Status.REFUSED)._replace(refusal_reason=event.reason_code, appeal_route=event.appeal_route)
+    return _moved(row, event, Status.REFUSED, refusal_reason=event.reason_code, appeal_route=event.appeal_route)
 
 
 def _on_closed(row: TicketStatus, event: TicketClosed) -> TicketStatus:
-    return _moved(row, event, Status.CLOSED)._replace(resolution_code=event.resolution_code, merged_into=event.merged_into)
+    return _moved(row, event, Status.CLOSED, resolution_code=event.resolution_code, merged_into=event.merged_into)
 
 
 def _on_reopened(row: TicketStatus, event: TicketReopened) -> TicketStatus:
     """A new cycle: how the last one ended is history."""
-    again = _moved(row, event, Status.IN_PROCESSING)
-    return again._replace(refusal_reason=None, appeal_route=None, resolution_code=None, merged_into=None)
+    return _moved(row, event, Status.IN_PROCESSING, refusal_reason=None, appeal_route=None, resolution_code=None, merged_into=None)
 
 
 HANDLERS: Handlers = {
