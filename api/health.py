@@ -3,6 +3,7 @@
 Neither answer nor figure holds anything of a request but the route's pattern, the method and the status.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
 
@@ -16,6 +17,8 @@ from api.problems import Problem
 
 #: Asked by /readyz: None when all is well, else what is waited for, in words for people.
 Check = Callable[[], Awaitable[str | None]]
+
+LONGEST_CHECK_S = 3
 
 REQUEST_SECONDS = Histogram(
     "hotline_http_request_seconds",
@@ -35,7 +38,7 @@ def install(app: FastAPI, checks: Mapping[str, Check]) -> None:
 
     @app.get("/readyz", tags=["health"], summary="It can do its work, or what it waits for")
     async def readyz() -> Response:
-        found = {name: await check() for name, check in checks.items()}
+        found = dict(zip(checks, await asyncio.gather(*map(_found, checks.values())), strict=True))
         waiting = {name: words for name, words in found.items() if words is not None}
         if waiting:
             raise Problem.of("not-ready", headers={"Retry-After": "1"}, waits_for=waiting)
@@ -44,6 +47,13 @@ def install(app: FastAPI, checks: Mapping[str, Check]) -> None:
     @app.get("/metrics", tags=["health"], summary="Figures for Prometheus")
     async def metrics() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _found(check: Check) -> str | None:
+    """Return what a check found; one that is late is left to end by itself, for cancelling it may take as long."""
+    asking = asyncio.ensure_future(check())
+    await asyncio.wait({asking}, timeout=LONGEST_CHECK_S)
+    return asking.result() if asking.done() else f"no answer within {LONGEST_CHECK_S} s"
 
 
 class Timed:

@@ -33,6 +33,7 @@ PROBLEM_TYPES: Mapping[str, tuple[int, str]] = {
     "broken-rule": (422, "The request breaks a rule"),
     "refused": (422, "The rules of a ticket's life do not allow this"),
     "too-many-requests": (429, "Too many requests are under way"),
+    "head-too-large": (431, "The request's head is larger than the limit"),
     "internal": (500, "Something failed here"),
     "part-down": (503, "A part does not answer; nothing was taken"),
     "out-of-keys": (503, "Nothing can be sealed now; nothing was taken"),

@@ -8,9 +8,12 @@ from threading import Event as Flag
 import uvicorn
 from starlette.types import ASGIApp
 
+from api.heads import BoundHeads
+
 GRACE_S = 10
 KEEP_ALIVE_S = 60  # longer than most clients keep a connection, so that they and not we close it
-LONGEST_QUEUE = 1_024
+LONGEST_QUEUE = 1_024  # connections that were not accepted yet
+MOST_AT_ONCE = 8_000  # connections, or requests under way, beyond which a request is answered 503 at once
 _LOOK_S = 0.05
 
 
@@ -33,13 +36,14 @@ def serve(app: ASGIApp, host: str, port: int, stop: Flag) -> None:
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=BoundHeads,
         ws="none",
         access_log=False,
         log_config=None,
         server_header=False,
         date_header=False,
         backlog=LONGEST_QUEUE,
+        limit_concurrency=MOST_AT_ONCE,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )

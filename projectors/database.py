@@ -3,7 +3,7 @@
 Addresses come from the settings. Nothing here knows what the tables hold.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -21,23 +21,21 @@ _SESSION_SETTINGS = {
     "client_min_messages": "warning",
 }
 CONNECT_TIMEOUT_S = 3  # per address; a server that swallows packets must not hold its reader back
+#: How a connection is made and watched from this side, so that a peer that vanished is noticed.
+LINE: Mapping[str, Any] = {
+    "connect_timeout": CONNECT_TIMEOUT_S,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
 _ONE_AT_A_TIME = 4_717_001  # key of the advisory lock under which tables are made
 
 
 def connect(address: str, name: str, schema: str = "public") -> Connection[Any]:
     """Open a connection whose statements each stand alone unless a transaction is begun; raise psycopg.OperationalError if it fails."""
     options = " ".join(f"-c {key}={value}" for key, value in {**_SESSION_SETTINGS, "search_path": schema}.items())
-    db = psycopg.connect(
-        address,
-        autocommit=True,
-        application_name=name,
-        options=options,
-        connect_timeout=CONNECT_TIMEOUT_S,
-        keepalives_idle=5,
-        keepalives_interval=2,
-        keepalives_count=3,
-        tcp_user_timeout=15_000,
-    )
+    db = psycopg.connect(address, autocommit=True, application_name=name, options=options, **LINE)
     db.isolation_level = IsolationLevel.READ_COMMITTED
     db.prepare_threshold = 2
     return db

@@ -28,7 +28,7 @@ DOORS = {
     "fastavro": {"events/schemas.py", "events/codec.py", "events/schema_rules.py", "events/schema_examples.py"},
     "cryptography": {"events/vault/sealing.py", "events/vault/wrapping.py", "api/access.py", "deploy/keys.py"},
     "jwt": {"api/access.py"},
-    "uvicorn": {"api/serving.py"},
+    "uvicorn": {"api/serving.py", "api/heads.py"},
 }
 BANNED_NAMES = re.compile(r"(^|_)(manager|processor|utils?|helpers?|misc|common|base)(_|\.|$)")
 

@@ -25,7 +25,15 @@ def make_application(parts: Parts, gate: Gate, checks: Mapping[str, health.Check
         await parts.watch.close()
         parts.threads.shutdown(wait=False, cancel_futures=True)
 
-    app = FastAPI(title="Hotline intake", version="1", description=DESCRIPTION, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="Hotline intake",
+        version="1",
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
     app.state.parts, app.state.gate = parts, gate
     app.include_router(contacts.router)
     app.include_router(commands.router)

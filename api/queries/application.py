@@ -42,7 +42,9 @@ def make_application(database: str, kafka: str, gate: Gate, reference: Reference
             await looking
         await read.close()
 
-    app = FastAPI(title="Hotline: queries", description=_ABOUT, version="1", docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="Hotline: queries", description=_ABOUT, version="1", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan
+    )
     app.state.gate, app.state.reading = gate, read
     app.state.zone = reference.service_zone
     app.state.retention = next(model for model in models if model.name == "retention")

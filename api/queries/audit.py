@@ -41,7 +41,7 @@ async def audit(
 ) -> Response:
     """Pages of records; of repeats the first is shown. Fields of people are masked."""
     asked = dict(ticket=ticket, contact=contact, subject=subject, actor=actor, type=type_, topic=topic, to=to, **{"from": from_})
-    after = decode_cursor("/v1/audit", asked, cursor)
+    after = decode_cursor("/v1/audit", asked, cursor, int, str, int, int)
     named = {text for text in (ticket and checked(ticket), contact and contact_id_of(contact).hex(), subject) if text}
     wanted = AuditFilter(tuple(sorted(named)) or None, actor, type_, topic, time_us("from", from_), time_us("to", to))
     models: tuple[ReadModel, ...] = (AUDIT_LOG, CONTACTS) if ticket else (AUDIT_LOG,)

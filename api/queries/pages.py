@@ -15,7 +15,9 @@ from fastapi.responses import Response
 from api.problems import Problem
 
 DEFAULT_LIMIT, GREATEST_LIMIT = 50, 200
+MISSHAPEN = "no page ends at such a place"
 _DIGEST_BYTES = 8
+_NUMBERS = 2**63
 _GREATEST_TIME_US = 253_402_300_800_000_000  # end of the year 9999
 
 Limit = Annotated[int, Query(ge=1, le=GREATEST_LIMIT, description="Rows on a page.")]
@@ -48,8 +50,11 @@ def encode_cursor(path: str, asked: Mapping[str, Any], after: Sequence[int | str
     return urlsafe_b64encode(place + _digest(path, asked, place)).rstrip(b"=").decode("ascii")
 
 
-def decode_cursor(path: str, asked: Mapping[str, Any], text: str | None) -> Any:
-    """Return the place that a cursor tells, as a list, None without one; raise Problem bad-cursor when it is another question's."""
+def decode_cursor(path: str, asked: Mapping[str, Any], text: str | None, *types: type[int] | type[str]) -> Any:
+    """Return the place that a cursor tells, values of `types`, None without one; raise Problem bad-cursor when it is another question's.
+
+    The digest tells questions apart and keeps nobody out: what a caller makes up is held to the shape.
+    """
     if text is None:
         return None
     try:
@@ -59,7 +64,18 @@ def decode_cursor(path: str, asked: Mapping[str, Any], text: str | None) -> Any:
     place, digest = packed[:-_DIGEST_BYTES], packed[-_DIGEST_BYTES:]
     if digest != _digest(path, asked, place):
         raise Problem.of("bad-cursor", field="cursor", detail="ask the same question as for the page before, with its cursor")
-    return tuple(orjson.loads(place))
+    try:
+        after = orjson.loads(place)
+    except orjson.JSONDecodeError:
+        after = None
+    if not isinstance(after, list) or [type(value) for value in after] != list(types) or not all(map(_is_storable, after)):
+        raise Problem.of("bad-cursor", field="cursor", detail=MISSHAPEN)
+    return tuple(after)
+
+
+def _is_storable(value: int | str) -> bool:
+    """Tell whether a row could hold `value`: a number of 64 bits, or text without the one character that Postgres has not."""
+    return "\0" not in value if isinstance(value, str) else -_NUMBERS <= value < _NUMBERS
 
 
 def page(

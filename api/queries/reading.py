@@ -1,9 +1,14 @@
 """The door to Postgres for reading: a bounded pool of read-only connections, and the questions that many requests share.
 
-Every answer tells the position it reflects: it is read before the rows, so the rows hold at least that much.
+Every answer tells the position it reflects: it is read before the rows, so the rows hold at least that much. No question waits without a
+bound: a server that is frozen keeps its connections open, so the bound is kept on this side of them.
 """
 
+import asyncio
+import os
+import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 from fastapi import FastAPI, Request
@@ -15,7 +20,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 from api.gathering import Gatherer, TooManyWaiting
 from api.problems import Problem
 from api.queries.metrics import CARDS_IN_FETCH
-from projectors.database import CONNECT_TIMEOUT_S
+from projectors.database import LINE
 from projectors.model import ReadModel
 from projectors.reaching import Progress, read_included, read_progress
 from projectors.ticket_status import TICKET_STATUS, TicketStatus, find_tickets
@@ -23,7 +28,8 @@ from projectors.tokens import Token
 
 _LEAST_CONNECTIONS, _MOST_CONNECTIONS = 2, 8
 _MOST_REQUESTS_WAITING = 1_000
-_CONNECTION_WAIT_S = 2.0
+CONNECTION_WAIT_S = 2.0
+ANSWER_S = 6.0  # longer than the server lets a statement run, so that a server that speaks ends it first
 _SESSION = "-c statement_timeout=5s -c default_transaction_read_only=on -c timezone=UTC"
 
 _OVERLOADED = (PoolTimeout, TooManyRequests, QueryCanceled)
@@ -48,14 +54,14 @@ class Reading:
             min_size=_LEAST_CONNECTIONS,
             max_size=_MOST_CONNECTIONS,
             max_waiting=_MOST_REQUESTS_WAITING,
-            timeout=_CONNECTION_WAIT_S,
+            timeout=CONNECTION_WAIT_S,
             reconnect_timeout=5,
             kwargs={
                 "autocommit": True,
                 "options": _SESSION,
                 "application_name": "api",
                 "prepare_threshold": 2,
-                "connect_timeout": CONNECT_TIMEOUT_S,
+                **LINE,
             },
             open=False,
         )
@@ -71,19 +77,29 @@ class Reading:
         await self._pool.close(timeout=5)
 
     async def ask(self, question: Question[T]) -> T:
-        """Return the answer to `question`; a connection that broke since it was last used is replaced, once.
+        """Return the answer to `question` within ANSWER_S + CONNECTION_WAIT_S; raise psycopg.OperationalError without one.
 
-        What took too long or found no room is not tried again: that would feed the very load it suffers from.
+        A connection that broke since it was last used is replaced, once. What took too long or found no room is not tried again: that
+        would feed the very load it suffers from.
         """
+        until_s = asyncio.get_running_loop().time() + ANSWER_S
         try:
-            async with self._pool.connection() as db:
-                return await question(db)
+            return await self._ask(question, until_s)
         except _OVERLOADED:
             raise
         except OperationalError:
-            await self._pool.check()
+            if asyncio.get_running_loop().time() >= until_s:
+                raise
+            await self._pool.drain()  # the others are as old; unlike a check, this asks nothing of a server that may be silent
+        return await self._ask(question, until_s)
+
+    async def _ask(self, question: Question[T], until_s: float) -> T:
         async with self._pool.connection() as db:
-            return await question(db)
+            hanging_up = asyncio.get_running_loop().call_at(until_s, _hang_up, db)
+            try:
+                return await question(db)
+            finally:
+                hanging_up.cancel()
 
     async def ask_with_position(self, models: Sequence[ReadModel], question: Question[T]) -> tuple[Token, T]:
         """Return what all `models` that `question` reads had included, and its answer."""
@@ -108,6 +124,15 @@ class Reading:
     async def _find_progress(self, keys: Sequence[str]) -> dict[str, Progress]:
         progress = await self.ask(read_progress)
         return dict.fromkeys(keys, progress)
+
+
+def _hang_up(db: AsyncConnection[Any]) -> None:
+    """End the line under a question: it fails at once, and the pool throws the connection away.
+
+    A cancelled question would first ask the silent server to stop, and wait for that too.
+    """
+    with suppress(OSError, OperationalError), socket.socket(fileno=os.dup(db.pgconn.socket)) as line:
+        line.shutdown(socket.SHUT_RDWR)
 
 
 def reading_of(request: Request) -> Reading:

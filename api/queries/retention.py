@@ -43,14 +43,15 @@ async def retention(
 ) -> Response:
     """For one ticket or contact everything that belongs to it; else pages of what nothing holds any longer when the day begins."""
     models: tuple[ReadModel, ...] = (request.app.state.retention, CONTACTS)
-    await wait_for(read, models, at_least, wait_ms)
     if ticket is not None or contact is not None:
+        await wait_for(read, models, at_least, wait_ms)
         return await _kept(read, models, ticket, contact)
     zone: ZoneInfo = request.app.state.zone
     day = past_floor_on or datetime.now(zone).date()
     asked = {"past_floor_on": day.isoformat()}
-    after = decode_cursor(_PATH, asked, cursor)
+    after = decode_cursor(_PATH, asked, cursor, int, str, str)
     as_of = start_of(day, zone)
+    await wait_for(read, models, at_least, wait_ms)
     token, rows = await read.ask_with_position(models, lambda db: list_past_floor(db, as_of, after, limit))
     last = (rows[-1].keep_until, rows[-1].kind, rows[-1].id) if len(rows) == limit else None
     told = [{"kind": row.kind, "id": row.id, "keep_until": rfc3339(row.keep_until)} for row in rows]
@@ -58,8 +59,11 @@ async def retention(
 
 
 def start_of(day: date, zone: ZoneInfo) -> int:
-    """Return the moment at which `day` begins in `zone`, in microseconds since 1970 in UTC."""
-    return int(datetime.combine(day, time(), zone).astimezone(UTC).timestamp()) * 1_000_000
+    """Return the moment at which `day` begins in `zone`, in microseconds since 1970 in UTC; raise Problem broken-rule."""
+    try:
+        return int(datetime.combine(day, time(), zone).astimezone(UTC).timestamp()) * 1_000_000
+    except OverflowError:  # east of Greenwich the first day of the calendar begins before it
+        raise Problem.of("broken-rule", field="past_floor_on", rule="out_of_range", detail="a day of the years 1 to 9999 in UTC") from None
 
 
 async def _kept(read: Reading, models: Sequence[ReadModel], ticket: str | None, contact: str | None) -> Response:

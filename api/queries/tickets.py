@@ -59,7 +59,7 @@ async def tickets(
         status, queue, channel, kind, topic, time_us("opened_from", opened_from), time_us("opened_to", opened_to), overdue
     )
     asked = {**wanted._asdict(), "opened_from": opened_from, "opened_to": opened_to}
-    after = decode_cursor(path, asked, cursor)
+    after = decode_cursor(path, asked, cursor, int, str)
     await wait_for(read, (TICKET_STATUS,), at_least, wait_ms)
     token, rows = await read.ask_with_position((TICKET_STATUS,), lambda db: list_tickets(db, wanted, after, limit))
     last = (rows[-1].opened_at, rows[-1].number) if len(rows) == limit else None
@@ -79,7 +79,7 @@ async def history(
 ) -> Response:
     """Decisions by version, each with its place, actor and times; fields of people are masked."""
     path = f"/v1/tickets/{checked(number)}/history"
-    (above,) = decode_cursor(path, {}, cursor) or (0,)
+    (above,) = decode_cursor(path, {}, cursor, int) or (0,)
     await wait_for(read, (AUDIT_LOG,), at_least, wait_ms)
     token, rows = await read.ask_with_position((AUDIT_LOG,), lambda db: list_history(db, number, above, limit))
     if not rows and not above:

@@ -17,7 +17,7 @@ from api.intake.commands import LONGEST_WAIT_MS, WAIT_MS, Answer, ask, command_o
 from api.intake.parts import Parts
 from api.intake.publishing import trace_of
 from api.intake.watch import OutcomeWatch
-from api.intake.words import WORDS
+from api.intake.words import WORDS, Asked
 from api.problems import Problem as Refused
 from deploy.exits import AWAY, FOUND
 from deploy.problems import PartAway
@@ -37,13 +37,22 @@ VAULT_TIMEOUT_S = 10.0
 _FIRST_SERVER_ERROR = 500
 
 
+def _text(value: str) -> str:
+    """Return a word of the command line that is text, for the system hands over any bytes; raise click.BadParameter, which repeats none."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise click.BadParameter("bytes that are no text in UTF-8") from None
+    return value
+
+
 @click.command("command")
 @click.argument("name", type=click.Choice(list(WORDS)))
-@click.argument("fields", nargs=-1, metavar="[FIELD=VALUE]…")
-@click.option("--ticket", required=True, help="Number of the ticket: RU-2025-001234.")
+@click.argument("fields", nargs=-1, type=_text, metavar="[FIELD=VALUE]…")
+@click.option("--ticket", required=True, type=_text, help="Number of the ticket: RU-2025-001234.")
 @click.option("--expected-version", type=click.IntRange(min=1), help="Refuse if the ticket has moved on since.")
-@click.option("--operator", default="local", show_default=True, help="Who asks: an id, no name.")
-@click.option("--key", help="Idempotency key; the same key again is the same command. Default: a new one.")
+@click.option("--operator", default="local", type=_text, show_default=True, help="Who asks: an id, no name.")
+@click.option("--key", type=_text, help="Idempotency key; the same key again is the same command. Default: a new one.")
 @click.option(
     "--wait-ms", type=click.IntRange(0, LONGEST_WAIT_MS), default=WAIT_MS, show_default=True, help="How long to wait for the desk."
 )
@@ -74,6 +83,12 @@ def _read_fields(fields: tuple[str, ...]) -> dict[str, Any]:
     pairs = [field.partition("=") for field in fields]
     if not all(name and sign for name, sign, _ in pairs):
         raise click.UsageError("fields are given as FIELD=VALUE")
+    names = [name for name, _, _ in pairs]
+    for name in names:
+        if name in Asked.model_fields:
+            raise click.UsageError(f"{name} is no field: it is said by the command's own words and options")
+        if names.count(name) > 1:
+            raise click.UsageError(f"{name} is given more than once")
     return {name: value for name, _, value in pairs}
 
 

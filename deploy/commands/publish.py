@@ -17,9 +17,9 @@ import click
 import orjson
 
 from deploy.exits import DONE, FOUND
-from deploy.problems import PartAway, Problem
+from deploy.problems import PartAway, Problem, WrongUsage
 from events.channels.channel import Channel, Intake, KeepsFiles, Rejected
-from events.channels.input_files import Input, read_letters, read_letters_of, read_lines
+from events.channels.input_files import Input, letters_in, read_letters, read_letters_of, read_lines
 from events.channels.registry import BY_NAME
 from events.envelope import Event, Fact
 from events.identity import Identity
@@ -192,12 +192,13 @@ def read_inputs(channel: Channel, files: tuple[str, ...], limits: Limits) -> Ite
 @click.argument("channel", type=click.Choice(list(BY_NAME)))
 @click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(exists=True, allow_dash=True))
 def COMMAND(channel: str, files: tuple[str, ...]) -> int:  # noqa: N802 - the name the table looks for
-    """Publish facts from files: email takes .eml, mbox and Maildir, the other channels JSON lines. `-` is standard input."""
+    """Publish facts from files: email takes .eml, mbox, Maildir or a folder of .eml, others JSON lines. `-` is standard input."""
     from deploy.topics import Cluster
     from events.codec import load_codec
     from events.logging import configure
 
     configure("publish")  # logs go to standard error; standard output is the lines'
+    _refuse_unfit(BY_NAME[channel], files)
     settings = Settings()
     limits = _limits(settings)
     Cluster(settings.kafka_address).brokers()  # PartAway before anything is tried
@@ -212,6 +213,17 @@ def COMMAND(channel: str, files: tuple[str, ...]) -> int:  # noqa: N802 - the na
         publisher.close()
         ring.close()
     return FOUND if door.refused else DONE
+
+
+def _refuse_unfit(channel: Channel, files: tuple[str, ...]) -> None:
+    """Raise WrongUsage for a folder that gives nothing, before anything is tried."""
+    for name in files:
+        if not Path(name).is_dir():
+            continue
+        if channel.from_bytes is None:
+            raise WrongUsage(f"{name} is a folder: {channel.name} takes files of JSON lines")
+        if not letters_in(Path(name)):
+            raise WrongUsage(f"{name} holds no letters: a folder is a Maildir with new and cur, or holds .eml files")
 
 
 def _say_all(door: Door, inputs: Iterator[Input]) -> None:

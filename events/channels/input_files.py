@@ -1,4 +1,7 @@
-"""Inputs of a channel as they lie in files: letters (.eml, mbox, Maildir) or JSON lines. Reads bounded pieces, understands no content."""
+"""Inputs of a channel as they lie in files: letters (.eml or a folder of them, mbox, Maildir) or JSON lines.
+
+Reads bounded pieces, understands no content.
+"""
 
 import re
 from collections.abc import Iterator
@@ -28,16 +31,23 @@ def read_lines(stream: BinaryIO, name: str, limit_bytes: int) -> Iterator[Input]
             yield Input(f"{name}:{number}", whole)
 
 
+def letters_in(folder: Path) -> list[Path]:
+    """Return the letters of a Maildir, new ones before those already seen, or else the .eml files of the folder; each in order of names."""
+    parts = [folder / part for part in ("new", "cur") if (folder / part).is_dir()]
+    if parts:
+        return [letter for part in parts for letter in sorted(part.iterdir()) if letter.is_file()]
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() == ".eml" and path.is_file())
+
+
 def read_letters(path: Path, name: str, limit_bytes: int) -> Iterator[Input]:
-    """Yield the letters of a file or of a Maildir folder, new ones before those already seen."""
+    """Yield the letters of a file or of a folder."""
     if not path.is_dir():
         with path.open("rb") as stream:
             yield from read_letters_of(stream, name, limit_bytes)
         return
-    for folder in ("new", "cur"):
-        for letter in sorted(path.glob(f"{folder}/*")):
-            with letter.open("rb") as stream:
-                yield Input(str(Path(name) / folder / letter.name), stream.read(limit_bytes + 1))
+    for letter in letters_in(path):
+        with letter.open("rb") as stream:
+            yield Input(str(Path(name) / letter.relative_to(path)), stream.read(limit_bytes + 1))
 
 
 def read_letters_of(stream: BinaryIO, name: str, limit_bytes: int) -> Iterator[Input]:

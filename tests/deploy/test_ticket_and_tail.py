@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import Producer, TopicPartition
 
 from consumers.kafka import make_consumer
 from deploy.hotline import exit_code
@@ -63,6 +63,20 @@ def test_tail_decodes_and_masks(settings_of_stack: Settings, capsys: pytest.Capt
     (mine,) = [one for one in seen if (one["partition"], one["offset"]) == place[1:]]
     assert (mine["topic"], mine["type"], mine["event"]["phone"], mine["event"]["has_phone"]) == (place.topic, "CallStarted", "•••", True)
     assert "Kanareikin" not in json.dumps(seen)
+
+
+def test_tail_lets_no_control_character_out(settings_of_stack: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    producer = Producer({"bootstrap.servers": settings_of_stack.kafka_address})
+    producer.produce("hotline.commands", key="\x1b[2Jkey\r\n\x9b\u202e".encode(), value=b"no event")
+    assert producer.flush(10) == 0
+    count = str(records_in(settings_of_stack, "hotline.commands"))
+
+    for more in ((), ("--json",)):
+        assert exit_code(["tail", "commands", "--from-beginning", "--count", count, *more]) == 0
+        out = capsys.readouterr().out
+        assert "key" in out
+        assert out.count("\n") == int(count)
+        assert [one for one in out if not one.isprintable() and one != "\n"] == []
 
 
 def records_in(settings: Settings, topic: str) -> int:

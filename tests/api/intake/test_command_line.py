@@ -8,12 +8,14 @@ from pathlib import Path
 import orjson
 import pytest
 
+from deploy.hotline import exit_code
 from events.settings import Settings
 from projectors.tokens import Token
 
 pytestmark = pytest.mark.parts
 TAKE = ("take", "--ticket", "RU-2025-000001", "--wait-ms", "0")
 LIMIT_S = 60
+NO_TEXT = b"\xff\xfe".decode(errors="surrogateescape")  # as Python hands over bytes that are none
 
 
 def _run(home: Path, stack: Settings, vault: str, *words: str) -> subprocess.CompletedProcess[bytes]:
@@ -46,6 +48,25 @@ def test_a_wrong_way_of_asking_is_told(tmp_path: Path, stack: Settings, database
 
     assert done.returncode == 2
     assert done.stdout == b""
+
+
+@pytest.mark.parametrize("field", ["command=approve", "ticket=RU-2025-000002", "expected_version=1"])
+def test_a_field_is_never_what_stands_elsewhere_in_the_command(capsys: pytest.CaptureFixture[str], field: str) -> None:
+    name = field.partition("=")[0]
+
+    assert exit_code(["command", *TAKE, "queue=accounts", field]) == 2
+    assert name in capsys.readouterr().err
+
+
+def test_a_field_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(["command", *TAKE, "queue=accounts", "queue=other"]) == 2
+    assert "queue" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("queue=x", "--key", NO_TEXT), (f"queue={NO_TEXT}",), ("queue=x", "--operator", NO_TEXT)])
+def test_bytes_that_are_no_text_are_a_wrong_way_of_asking(capsys: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:
+    assert exit_code(["command", *TAKE, *words]) == 2
+    assert "Error" in capsys.readouterr().err
 
 
 def test_without_the_vault_nothing_is_taken(tmp_path: Path, stack: Settings) -> None:

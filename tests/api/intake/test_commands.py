@@ -59,6 +59,14 @@ def test_a_command_that_the_desk_decided_in_time_is_answered_with_its_decisions(
     assert (event.recorded_at, event.occurred_offset_min) == (NOW_US, 180)
 
 
+@pytest.mark.parametrize("path", ["/v1/commands/", "/v1/contacts/phone/"])
+def test_a_slash_too_many_is_no_address_and_never_a_redirect(door: Door, path: str) -> None:
+    answer = door.send(path, b"{}", {"Host": "elsewhere.example"})
+
+    assert (answer.status_code, problem(answer)["type"]) == (404, "not-found")
+    assert "location" not in answer.headers
+
+
 def test_a_command_that_is_not_decided_in_time_is_taken_all_the_same(door: Door) -> None:
     answer = door.command(TAKE)
 

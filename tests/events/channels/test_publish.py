@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from deploy.hotline import exit_code
 from deploy.keys import make_missing_keys
 from events.settings import Settings
 from tests.events.channels import messages as m
@@ -71,6 +72,33 @@ def test_a_line_that_is_too_long_is_refused(settings: Settings, tmp_path: Path) 
     code, lines, _ = publish(settings, "chat", str(tmp_path / "long"))
 
     assert (code, lines[0]["problem"]["rule"]) == (1, "too_large")
+
+
+def test_a_folder_of_letters_is_its_eml_files_in_order(settings: Settings, tmp_path: Path) -> None:
+    for name in list(EXPECTED)[:2]:
+        (tmp_path / f"{name}.eml").write_bytes((LETTERS / f"{name}.eml").read_bytes())
+    (tmp_path / "notes.txt").write_text("no letter")
+
+    code, lines, _ = publish(settings, "email", str(tmp_path))
+
+    assert (code, [line["source"] for line in lines]) == (0, sorted(str(path) for path in tmp_path.glob("*.eml")))
+
+
+@pytest.mark.parametrize(
+    ("channel", "made"), [("email", ()), ("email", ("notes.txt",)), ("email", ("cur", "new")), ("phone", ("calls.jsonl",))]
+)
+def test_a_folder_that_nothing_can_be_read_from_is_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], channel: str, made: tuple[str, ...]
+) -> None:
+    for name in made:
+        (tmp_path / name).touch() if "." in name else (tmp_path / name).mkdir()
+
+    assert exit_code(["publish", channel, str(tmp_path)]) == 2
+
+    out, said = capsys.readouterr()
+    assert out == ""
+    assert said.startswith("hotline: ")
+    assert (said.count("\n"), str(tmp_path) in said) == (1, True)
 
 
 def test_without_kafka_nothing_is_said_to_be_accepted(settings: Settings) -> None:
