@@ -15,10 +15,10 @@ from psycopg import Connection, OperationalError
 from psycopg.errors import IdleInTransactionSessionTimeout, UniqueViolation
 
 from events.catalogue import TYPES_ON
-from events.codec import Codec, Undecodable, UnknownSchema
 from events.envelope import Decision
 from events.outcomes import CauseSettled, EraOpened
 from events.places import Partition
+from events.wire.codec import Codec, Undecodable, UnknownSchema
 from projectors import positions
 from projectors.model import Fork, ReadModel, VersionHole, consumer_of
 from projectors.positions import FIRST_ERA, Fenced, Move, Position, TopicReplaced

@@ -7,8 +7,8 @@ from threading import Event as Flag
 from consumers.kafka import make_consumer, topic_ids
 from consumers.loop import Follower, keep_following
 from events import reference
-from events.codec import load_codec
 from events.settings import Settings
+from events.wire.codec import load_codec
 from projectors import database
 from projectors.model import ReadModel, consumer_of
 from projectors.registry import projections

@@ -14,9 +14,9 @@ from psycopg import Connection, sql
 
 from consumers.kafka import CONSUMER_SETTINGS, topic_ids
 from consumers.loop import COME_BACK, Follower
-from events.codec import load_codec
 from events.places import Partition
 from events.settings import Settings
+from events.wire.codec import load_codec
 from projectors import database
 from projectors.model import ReadModel, consumer_of
 from projectors.positions import list_positions

@@ -16,12 +16,12 @@ from psycopg import Connection, OperationalError
 from consumers import outbox
 from consumers.desk.desk import SOURCE
 from consumers.outbox import Settled
-from events.codec import Codec, Encoded, load_codec
 from events.envelope import Decision, Event
 from events.outcomes import CauseSettled, DecisionPlace
 from events.places import Place
-from events.publisher import NotTaken, OutcomeUnknown, Publisher
 from events.settings import Settings
+from events.wire.codec import Codec, Encoded, load_codec
+from events.wire.publisher import NotTaken, OutcomeUnknown, Publisher
 from projectors import database
 
 BATCH_ROWS = 1_000

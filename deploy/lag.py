@@ -7,9 +7,9 @@ import psycopg
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from deploy.problems import PartAway
-from events.log_ends import LogEnds
 from events.places import Partition
 from events.settings import Settings
+from events.wire.log_ends import LogEnds
 from projectors.database import CONNECT_TIMEOUT_S
 
 _AGE_LIMIT_S = 2.0

@@ -20,8 +20,8 @@ from confluent_kafka.admin import (
 
 from deploy.parts.local import wait_until
 from deploy.problems import PartAway, Unwilling
-from events import schemas
-from events.publisher import MAX_MESSAGE_BYTES
+from events.wire import schemas
+from events.wire.publisher import MAX_MESSAGE_BYTES
 
 _LIMIT_S = 15.0
 _AWAY = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN)

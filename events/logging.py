@@ -9,12 +9,22 @@ import sys
 import threading
 import traceback
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 _FRAMES = 12  # the innermost ones
+
+
+class _StandardError:
+    """Standard error as it is when a line is written: loggers outlive a redirection of it."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 def configure(process_name: str, *, for_people: bool = False) -> None:
@@ -29,11 +39,11 @@ def configure(process_name: str, *, for_people: bool = False) -> None:
     structlog.configure(
         processors=[*shared, last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _StandardError())),
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(process=process_name)
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(_StandardError())
     named = {"process": process_name}
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*shared[1:-1], structlog.stdlib.ExtraAdder(allow=()), lambda _l, _m, event: {**event, **named}],

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from functools import cache
 from typing import Any
 
-from events import schemas
 from events.catalogue import EVENT_TYPES
 from events.envelope import Event
+from events.wire import schemas
 
 MASK = "•••"
 

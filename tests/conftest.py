@@ -3,10 +3,12 @@
 `round_seed` gives a test, or a fixture of its module, another number in each of the `--rounds`.
 """
 
+import logging
 import secrets
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +43,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "round_seed" in metafunc.fixturenames:
         rounds: int = metafunc.config.getoption("--rounds")
         metafunc.parametrize("round_seed", range(FIRST_SEED, FIRST_SEED + rounds), scope="module")
+
+
+@pytest.fixture(autouse=True)
+def hooks_as_they_were() -> Iterator[None]:
+    """A command run inside a test sets up logging for its process; what it hooked in is taken out again."""
+    before = sys.excepthook, threading.excepthook, logging.root.handlers[:]
+    yield
+    sys.excepthook, threading.excepthook, logging.root.handlers[:] = before
 
 
 @pytest.fixture(scope="session")

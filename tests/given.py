@@ -6,9 +6,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from events.codec import load_codec
 from events.envelope import Event
 from events.places import Partition
+from events.wire.codec import load_codec
 from projectors import database, positions
 from projectors.model import ReadModel, consumer_of
 from projectors.positions import Move

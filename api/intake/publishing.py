@@ -10,7 +10,7 @@ from typing import Protocol
 from api.problems import Problem
 from events.envelope import Event
 from events.places import Place
-from events.publisher import MAX_MESSAGE_BYTES, NotTaken, TooLarge
+from events.wire.publisher import MAX_MESSAGE_BYTES, NotTaken, TooLarge
 
 REPORT_TIMEOUT_S = 8.0  # longer than the publisher's own, which settles each record
 _TRACE = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")

@@ -11,14 +11,14 @@ from api.intake.app import make_application
 from api.intake.parts import Parts
 from api.intake.watch import OutcomeWatch
 from api.serving import serve
-from events.codec import load_codec
-from events.publisher import Publisher
 from events.reference import load as load_reference
 from events.settings import Settings
 from events.vault.files import FileStore
 from events.vault.opening import open_vault
 from events.vault.pool import reason_of
 from events.vault.ring import KeyRing
+from events.wire.codec import load_codec
+from events.wire.publisher import Publisher
 
 SOURCE = "hotline-intake"
 KAFKA_ANSWERS_S = 1.0

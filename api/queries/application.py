@@ -13,8 +13,8 @@ from api.queries import audit, contacts, reading, retention, tickets
 from api.queries.cards import CardsFirst
 from api.queries.lag import LagWatch
 from api.queries.reading import Reading
-from events.codec import load_codec
 from events.reference import Reference
+from events.wire.codec import load_codec
 from projectors.registry import projections
 
 ROUTERS = (tickets.router, contacts.router, audit.router, retention.router)

@@ -15,8 +15,8 @@ from psycopg import Error
 from api.gathering import TooManyWaiting
 from api.queries.metrics import CONSUMER_LAG, LAG_UNKNOWN
 from api.queries.reading import Reading
-from events.log_ends import LogEnds
 from events.places import Partition
+from events.wire.log_ends import LogEnds
 from projectors.model import ReadModel, consumer_of
 from projectors.reaching import Progress
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from events.codec import Undecodable, UnknownSchema, load_codec
+from events.wire.codec import Undecodable, UnknownSchema, load_codec
 from projectors.audit_log import AuditRow
 from projectors.showing import rfc3339, shown
 

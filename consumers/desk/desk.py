@@ -22,7 +22,6 @@ from consumers.desk.store import Cause
 from consumers.kafka import make_consumer, topic_ids
 from consumers.loop import Follower, keep_following
 from events import reference
-from events.codec import load_codec
 from events.envelope import COMMANDS, FACTS, Command, Decision, Event, Fact
 from events.identity import Identity
 from events.notes import ContactNoted
@@ -31,6 +30,7 @@ from events.settings import Settings
 from events.tickets import TicketRegistered
 from events.vault.keys import VaultUnavailable
 from events.vault.opening import open_vault
+from events.wire.codec import load_codec
 from projectors import database
 from projectors.record import Record
 

@@ -22,14 +22,14 @@ from api.problems import Problem as Refused
 from deploy.exits import AWAY, FOUND
 from deploy.problems import PartAway
 from events.actors import ID_RULE, is_actor_id
-from events.codec import load_codec
-from events.publisher import Publisher
 from events.reference import load
 from events.settings import Settings
 from events.vault.files import FileStore
 from events.vault.opening import MasterKeyUnusable, open_vault
 from events.vault.pool import reason_of
 from events.vault.ring import KeyRing
+from events.wire.codec import load_codec
+from events.wire.publisher import Publisher
 
 SOURCE = "hotline-command"
 KEYS_NEEDED = 2

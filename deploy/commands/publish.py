@@ -24,13 +24,13 @@ from events.channels.registry import BY_NAME
 from events.envelope import Event, Fact
 from events.identity import Identity
 from events.places import Place
-from events.publisher import NotTaken, OutcomeUnknown, Publisher, TooLarge
 from events.reference import Limits, ReferenceInvalid
 from events.settings import Settings
 from events.vault.files import FileStore, StoreUnavailable
 from events.vault.pool import PoolEmpty, reason_of
 from events.vault.ring import KeyRing
 from events.vault.sealing import Sealer
+from events.wire.publisher import NotTaken, OutcomeUnknown, Publisher, TooLarge
 
 SOURCE = "hotline-publish"
 IN_FLIGHT_INPUTS = 500
@@ -194,8 +194,8 @@ def read_inputs(channel: Channel, files: tuple[str, ...], limits: Limits) -> Ite
 def COMMAND(channel: str, files: tuple[str, ...]) -> int:  # noqa: N802 - the name the table looks for
     """Publish facts from files: email takes .eml, mbox, Maildir or a folder of .eml, others JSON lines. `-` is standard input."""
     from deploy.topics import Cluster
-    from events.codec import load_codec
     from events.logging import configure
+    from events.wire.codec import load_codec
 
     configure("publish")  # logs go to standard error; standard output is the lines'
     _refuse_unfit(BY_NAME[channel], files)

@@ -16,7 +16,7 @@ def COMMAND() -> None:  # noqa: N802 - the name the table looks for
 @click.option("--json", "as_json", is_flag=True, help="One object, nothing else.")
 def check(as_json: bool) -> int:
     """Say what is wrong with the schemas; exit code 1 if anything is."""
-    from events.schema_rules import check as problems_of_schemas
+    from events.wire.schema_rules import check as problems_of_schemas
 
     problems = problems_of_schemas()
     click.echo(json.dumps({"problems": problems}) if as_json else "\n".join(problems) or "schemas: in order")
@@ -27,7 +27,7 @@ def check(as_json: bool) -> int:
 @click.option("--dry-run", is_flag=True, help="Say what would be locked and write nothing.")
 def lock(dry_run: bool) -> int:
     """Give every new schema its id in schemas/lock.json; what is locked is never touched."""
-    from events.schemas import extend_lock
+    from events.wire.schemas import extend_lock
 
     added = extend_lock(write=not dry_run)
     click.echo("\n".join(added) or "schemas: nothing new")

@@ -71,7 +71,7 @@ def _records(consumer: "Consumer") -> Iterator["Message"]:
 
 
 def _seen(message: "Message") -> dict[str, Any]:
-    from events.codec import Undecodable, UnknownSchema, load_codec
+    from events.wire.codec import Undecodable, UnknownSchema, load_codec
     from projectors.showing import rfc3339, shown
 
     place = {"topic": message.topic(), "partition": message.partition(), "offset": message.offset()}

@@ -15,8 +15,8 @@ from deploy.parts.jars import locked, verified
 from deploy.parts.ports import LOOPBACK, answers, require_free
 from deploy.problems import PartAway
 from deploy.spawn import Command
-from events.publisher import MAX_MESSAGE_BYTES
 from events.settings import Settings
+from events.wire.publisher import MAX_MESSAGE_BYTES
 
 _FORMAT_LIMIT_S = 60
 _ASK_LIMIT_S = 1.5

@@ -13,11 +13,11 @@ from consumers.kafka import make_consumer, topic_ids
 from consumers.loop import Follower
 from consumers.relay import Relay
 from events import reference
-from events.codec import load_codec
 from events.envelope import Event
 from events.places import Place
-from events.publisher import Publisher
 from events.settings import Settings
+from events.wire.codec import load_codec
+from events.wire.publisher import Publisher
 from projectors import database
 from projectors.model import ReadModel
 from tests.consumers.facts import IDENTITY

@@ -10,12 +10,12 @@ from psycopg import Connection
 
 from consumers.kafka import CONSUMER_SETTINGS
 from consumers.loop import COME_BACK, Follower, Hole, PastTheLog, judge
-from events.codec import Encoded, UnknownSchema, load_codec
 from events.envelope import TICKETS, Event
 from events.outcomes import EraOpened
-from events.publisher import PRODUCER_SETTINGS
-from events.schemas import FIRST_ID
 from events.tickets import TicketTaken
+from events.wire.codec import Encoded, UnknownSchema, load_codec
+from events.wire.publisher import PRODUCER_SETTINGS
+from events.wire.schemas import FIRST_ID
 from projectors.positions import Position
 from projectors.record import Record
 from tests.consumers.facts import CALL_AT, call_started

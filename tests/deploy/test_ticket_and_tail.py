@@ -8,10 +8,10 @@ from confluent_kafka import Producer, TopicPartition
 from consumers.kafka import make_consumer
 from deploy.hotline import exit_code
 from events.calls import CallStarted
-from events.codec import load_codec
-from events.publisher import Publisher
 from events.reference import load
 from events.settings import Settings
+from events.wire.codec import load_codec
+from events.wire.publisher import Publisher
 from projectors.registry import projections
 from tests.given import given
 from tests.made import NUMBER, made, registered, taken

@@ -8,10 +8,10 @@ from typing import Any, get_args, get_origin, get_type_hints
 from hypothesis import strategies as st
 
 from events.catalogue import EVENT_TYPES, EventType
-from events.decoders import EARLIEST_US, LATEST_US
 from events.envelope import Event
-from events.schema_examples import example_path, read_example
-from events.schemas import FOLDER, load
+from events.wire.decoders import EARLIEST_US, LATEST_US
+from events.wire.schema_examples import example_path, read_example
+from events.wire.schemas import FOLDER, load
 
 KINDS = {kind.event.__name__: kind for kind in EVENT_TYPES}
 _INT = {"int": 31, "long": 63}

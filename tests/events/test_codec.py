@@ -8,10 +8,10 @@ import fastavro
 import pytest
 
 from events.catalogue import EVENT_TYPES
-from events.codec import Undecodable, Unencodable, UnknownSchema, load_codec
-from events.decoders import EARLIEST_US, LATEST_US
 from events.envelope import TICKETS, Event, Fact
-from events.schemas import FIRST_ID, load
+from events.wire.codec import Undecodable, Unencodable, UnknownSchema, load_codec
+from events.wire.decoders import EARLIEST_US, LATEST_US
+from events.wire.schemas import FIRST_ID, load
 from tests import stranger
 from tests.events.an_event import KINDS, example
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events.codec import Undecodable, UnknownSchema, load_codec
-from events.decoders import NoDecoder, compile_decoder
-from events.schemas import load
 from events.tickets import TicketClosed, TicketTaken
+from events.wire.codec import Undecodable, UnknownSchema, load_codec
+from events.wire.decoders import NoDecoder, compile_decoder
+from events.wire.schemas import load
 from tests import stranger
 from tests.events.an_event import KINDS, any_event, example
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from events import publisher as module
-from events.codec import load_codec
 from events.envelope import FACTS
 from events.places import Place
-from events.publisher import NotTaken, OutcomeUnknown, Publisher, TooLarge
+from events.wire import publisher as module
+from events.wire.codec import load_codec
+from events.wire.publisher import NotTaken, OutcomeUnknown, Publisher, TooLarge
 from tests.events.an_event import example
 
 ANSWER_S = 5.0

@@ -11,9 +11,9 @@ import pytest
 
 from events.catalogue import EVENT_TYPES
 from events.outcomes import EraOpened
-from events.schema_rules import check
-from events.schemas import FIRST_ID, FOLDER, BadSchemas, extend_lock, load, read_lock, topics
 from events.tickets import TicketRefused, TicketTaken
+from events.wire.schema_rules import check
+from events.wire.schemas import FIRST_ID, FOLDER, BadSchemas, extend_lock, load, read_lock, topics
 
 _REFUSED = "tickets/ticket_refused.v1.avsc"
 _ENDED = "calls/call_ended.v1.avsc"

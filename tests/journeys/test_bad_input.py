@@ -7,8 +7,8 @@ import psycopg
 import pytest
 from confluent_kafka import Message, Producer
 
-from events.publisher import PRODUCER_SETTINGS
 from events.settings import Settings
+from events.wire.publisher import PRODUCER_SETTINGS
 from tests.consumed import messages
 from tests.journeys.door import Door, request
 from tests.journeys.stacks import wait_settled, whole_stack

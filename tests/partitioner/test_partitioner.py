@@ -9,8 +9,8 @@ import pytest
 from confluent_kafka import Message, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from events.publisher import PRODUCER_SETTINGS
 from events.settings import Settings
+from events.wire.publisher import PRODUCER_SETTINGS
 
 GOLDEN = json.loads(Path(__file__).with_name("keys.json").read_text("utf-8"))
 ANSWER_S = 10.0

@@ -15,7 +15,6 @@ from api.intake.parts import Parts
 from api.intake.rooms import Room
 from api.intake.watch import OutcomeWatch
 from api.problems import MEDIA_TYPE
-from events.codec import load_codec
 from events.envelope import Event
 from events.identity import Identity
 from events.places import Place
@@ -25,6 +24,7 @@ from events.vault.keys import PartyKey
 from events.vault.pool import PoolEmpty
 from events.vault.ring import KeyRing, NotYet
 from events.vault.sealing import Sealer
+from events.wire.codec import load_codec
 from projectors.audit_log import AuditRow
 from projectors.outcomes import OutcomeRow
 from tests.api.tokens import bearer, gate

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from events.codec import load_codec
 from events.commands import AskClarification, CloseTicket, RefuseTicket, TakeTicket
 from events.envelope import Command
 from events.places import Place
-from events.publisher import NotTaken, OutcomeUnknown
 from events.vault.sealing import parse, unseal
+from events.wire.codec import load_codec
+from events.wire.publisher import NotTaken, OutcomeUnknown
 from projectors.outcomes import OutcomeRow
 from projectors.tokens import Token
 from tests.api.intake.a_door import CANARY, NOW_US, Door, numbered, problem

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from events.calls import CallStarted
-from events.publisher import NotTaken, OutcomeUnknown, TooLarge
+from events.wire.publisher import NotTaken, OutcomeUnknown, TooLarge
 from projectors.tokens import Token
 from tests.api.intake.a_door import CANARY, NOW_US, Door, problem
 from tests.api.tokens import bearer

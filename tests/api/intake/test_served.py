@@ -17,10 +17,10 @@ from pydantic import SecretStr
 from api.intake.serve import run
 from deploy.parts.ports import pick_free
 from events.calls import CallStarted
-from events.codec import load_codec
 from events.settings import Settings
 from events.vault.opening import open_vault
 from events.vault.sealing import parse, unseal
+from events.wire.codec import load_codec
 from projectors.tokens import Token
 from tests.api.intake.test_contacts import CALL
 from tests.api.tokens import bearer, write_keys

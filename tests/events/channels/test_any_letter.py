@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from events.channels.channel import Rejected
 from events.channels.mail_text import html_to_text
 from events.channels.registry import translate_letter
-from events.codec import load_codec
+from events.wire.codec import load_codec
 from tests.events.channels.counter import Counter, ids
 
 ALL = [path.read_bytes() for path in sorted((Path(__file__).parents[2] / "letters").glob("*.eml"))]

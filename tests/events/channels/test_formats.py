@@ -5,8 +5,8 @@ import re
 import pytest
 
 from events.channels.people import MEDIA_TYPES, UNKNOWN_MEDIA_TYPE, known_media_type
-from events.codec import load_codec
 from events.envelope import Fact
+from events.wire.codec import load_codec
 from tests.events.channels import messages as m
 from tests.events.channels.counter import RECEIVED_AT, Counter, ids
 

@@ -8,8 +8,8 @@ import pytest
 
 from events.channels.channel import Rejected
 from events.channels.registry import translate, translate_letter
-from events.codec import load_codec
 from events.letters import LetterReceived
+from events.wire.codec import load_codec
 from tests.events.channels.counter import RECEIVED_AT, Counter, ids, limits
 
 LETTERS = Path(__file__).parents[2] / "letters"

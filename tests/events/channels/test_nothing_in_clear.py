@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from events.channels.registry import translate_letter
-from events.codec import load_codec
 from events.envelope import Fact
+from events.wire.codec import load_codec
 from tests.events.channels import messages as m
 from tests.events.channels.counter import Counter
 

@@ -14,10 +14,10 @@ from events.channels.registry import BY_NAME
 from events.envelope import Event
 from events.identity import Identity
 from events.places import Place
-from events.publisher import NotTaken, OutcomeUnknown, TooLarge
 from events.vault.keys import PartyKey
 from events.vault.pool import PoolEmpty
 from events.vault.sealing import Sealer
+from events.wire.publisher import NotTaken, OutcomeUnknown, TooLarge
 from tests.events.channels import messages as m
 from tests.events.channels.counter import Files, Keys, limits
 

@@ -18,7 +18,7 @@ from typing import Any
 from events.catalogue import EVENT_TYPES, EventType
 from events.envelope import Event
 
-FOLDER = Path(__file__).parent.parent / "schemas"
+FOLDER = Path(__file__).parents[2] / "schemas"
 LOCK = "lock.json"
 FIRST_ID = 900_000_001
 _WORDS = frozenset({"doc", "personal", "code"})

@@ -13,8 +13,8 @@ from typing import Any
 import fastavro
 
 from events.catalogue import EventType
-from events.decoders import HEADER_BYTES, RAW_ERRORS, Avro, NoDecoder, Undecodable, compile_decoder
-from events.schemas import snake
+from events.wire.decoders import HEADER_BYTES, RAW_ERRORS, Avro, NoDecoder, Undecodable, compile_decoder
+from events.wire.schemas import snake
 
 
 def example_path(folder: Path, kind: EventType, version: int) -> Path:

@@ -14,9 +14,9 @@ from typing import Any
 import fastavro
 
 from events.catalogue import EVENT_TYPES, KeyOf
-from events.decoders import EARLIEST_US, HEADER_BYTES, LATEST_US, RAW_ERRORS, Avro, Decode, Undecodable, compile_decoder
 from events.envelope import Event
-from events.schemas import FIRST_ID, Schemas, load
+from events.wire.decoders import EARLIEST_US, HEADER_BYTES, LATEST_US, RAW_ERRORS, Avro, Decode, Undecodable, compile_decoder
+from events.wire.schemas import FIRST_ID, Schemas, load
 
 __all__ = ["Codec", "Encoded", "Undecodable", "Unencodable", "UnknownSchema", "load_codec"]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from events.codec import Codec, Encoded
 from events.envelope import Event
 from events.places import Place
+from events.wire.codec import Codec, Encoded
 
 MAX_MESSAGE_BYTES = 4_194_304  # also the broker's and the topics' own limit
 _POLL_S = 0.05

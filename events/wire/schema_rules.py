@@ -15,10 +15,10 @@ import fastavro
 import fastavro.schema
 
 from events.catalogue import EVENT_TYPES, EventType
-from events.decoders import Avro
 from events.envelope import Command, Decision, Event, Fact
-from events.schema_examples import example_path, example_problems
-from events.schemas import FIRST_ID, FOLDER, LOCK, BadSchemas, files_of, fingerprint, full_name, read_lock, subject, topics
+from events.wire.decoders import Avro
+from events.wire.schema_examples import example_path, example_problems
+from events.wire.schemas import FIRST_ID, FOLDER, LOCK, BadSchemas, files_of, fingerprint, full_name, read_lock, subject, topics
 
 UNKNOWN = "unknown"
 PEOPLE = frozenset({"citizen", "operator", "third person"})

@@ -1,0 +1,1 @@
+"""How events travel: schemas, bytes, the way into the log and where it ends."""
