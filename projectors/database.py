@@ -19,6 +19,8 @@ _SESSION_SETTINGS = {
     "statement_timeout": "120s",
     "timezone": "UTC",
     "client_min_messages": "warning",
+    # A plan kept from when a table was tiny reads the whole table for every batch until somebody analyses it.
+    "plan_cache_mode": "force_custom_plan",
 }
 CONNECT_TIMEOUT_S = 3  # per address; a server that swallows packets must not hold its reader back
 #: How a connection is made and watched from this side, so that a peer that vanished is noticed.

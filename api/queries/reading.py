@@ -30,7 +30,7 @@ _LEAST_CONNECTIONS, _MOST_CONNECTIONS = 2, 8
 _MOST_REQUESTS_WAITING = 1_000
 CONNECTION_WAIT_S = 2.0
 ANSWER_S = 6.0  # longer than the server lets a statement run, so that a server that speaks ends it first
-_SESSION = "-c statement_timeout=5s -c default_transaction_read_only=on -c timezone=UTC"
+_SESSION = "-c plan_cache_mode=force_custom_plan -c statement_timeout=5s -c default_transaction_read_only=on -c timezone=UTC"
 
 _OVERLOADED = (PoolTimeout, TooManyRequests, QueryCanceled)
 
