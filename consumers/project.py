@@ -36,12 +36,13 @@ def run_all(settings: Settings, stop: Flag) -> None:
 
 def run(settings: Settings, stop: Flag, models: Sequence[ReadModel], group: str) -> None:
     """Follow with `models` as a member of `group` until `stop` is set."""
+    limits = reference.load(settings.reference).parking
 
     def make() -> Follower:
         ids = topic_ids(settings.kafka_address, sorted({topic for model in models for topic in model.topics}))
         db = database.connect(settings.database, group)
         database.prepare(db, models)
-        return Follower(make_consumer(settings.kafka_address, group), db, models, load_codec(), ids)
+        return Follower(make_consumer(settings.kafka_address, group), db, models, load_codec(), ids, limits)
 
     collect_rarely()
     keep_following(make, stop)

@@ -14,6 +14,7 @@ from psycopg import Connection, sql
 
 from consumers.kafka import CONSUMER_SETTINGS, topic_ids
 from consumers.loop import COME_BACK, Follower
+from events import reference
 from events.places import Partition
 from events.settings import Settings
 from events.wire.codec import load_codec
@@ -57,9 +58,9 @@ def rebuild(
 def _follow(
     settings: Settings, db: Connection[object], model: ReadModel, until: Mapping[Partition, int], end: float
 ) -> Mapping[Partition, int]:
-    consumer = _UpTo(settings.kafka_address, until)
+    consumer, limits = _UpTo(settings.kafka_address, until), reference.load(settings.reference).parking
     try:
-        follower = Follower(consumer, db, [model], load_codec(), topic_ids(settings.kafka_address, model.topics))
+        follower = Follower(consumer, db, [model], load_codec(), topic_ids(settings.kafka_address, model.topics), limits)
         while left := _left(reached := _reached(db, model), until):
             if monotonic() > end:
                 raise NotRebuilt(f"{consumer_of(model)}: {left} records are not read yet")

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+BROKER_PORTS_APART = 100
 
 
 class Settings(BaseSettings):
@@ -22,6 +24,10 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path(".hotline"), description="The one folder for local data, keys and logs.")
     kafka: str | None = Field(default=None, description="An existing Kafka, host:port[,host:port]; nothing local is started then.")
     kafka_port: int = Field(default=19092, description="Port of the local Kafka; its controller takes the next one.")
+    brokers: int | None = Field(default=None, description="Brokers of the local Kafka, 1 or 3; default: as its home was made, else 1.")
+    kafka_side_port: int | None = Field(
+        default=None, description="For tests alone: a second port of the local Kafka, whose clients are told to come to the next one."
+    )
     database_url: SecretStr | None = Field(default=None, description="An existing Postgres, 15 or newer.")
     jars: Path | None = Field(default=None, description="Folder of Kafka's jars; default: Maven's usual one, else one in home.")
     maven_repository: str | None = Field(default=None, description="Address of a Maven repository to fetch them from.")
@@ -38,6 +44,7 @@ class Settings(BaseSettings):
     )
     files: Path | None = Field(default=None, description="Folder of sealed files; default: in home.")
     reference: Path | None = Field(default=None, description="Folder of reference data; default: the one in the package.")
+    crash_point: str | None = Field(default=None, description="For tests alone: where this process kills or freezes itself.")
 
     @classmethod
     def settings_customise_sources(
@@ -53,15 +60,32 @@ class Settings(BaseSettings):
         sources: tuple[PydanticBaseSettingsSource, ...] = (init_settings, env_settings)
         return (*sources, TomlConfigSettingsSource(settings_cls, Path(named))) if named else sources
 
+    @field_validator("brokers")
+    @classmethod
+    def _one_or_three(cls, brokers: int | None) -> int | None:
+        if brokers not in (None, 1, 3):
+            raise ValueError("1 or 3")
+        return brokers
+
     @cached_property
     def folder(self) -> Path:
         """`home` as an absolute path."""
         return self.home.expanduser().absolute()
 
     @property
+    def broker_count(self) -> int:
+        """How many brokers the local Kafka has: as told, else as the home was made; a home with three has a folder for each."""
+        return self.brokers or (3 if any((self.folder / f"kafka-{node}").is_dir() for node in (1, 2, 3)) else 1)
+
+    @property
+    def kafka_ports(self) -> tuple[int, ...]:
+        """The port of each local broker; its controller takes the next one."""
+        return tuple(self.kafka_port + BROKER_PORTS_APART * place for place in range(self.broker_count))
+
+    @property
     def kafka_address(self) -> str:
         """Bootstrap servers of the Kafka in use."""
-        return self.kafka or f"127.0.0.1:{self.kafka_port}"
+        return self.kafka or ",".join(f"127.0.0.1:{port}" for port in self.kafka_ports)
 
     @property
     def database(self) -> str:
@@ -108,7 +132,7 @@ class Settings(BaseSettings):
 
     def shown(self) -> dict[str, Any]:
         """All settings for a person to read, secrets left out."""
-        return {name: str(value) for name, value in self.model_dump().items()}
+        return {name: str(value) for name, value in {**self.model_dump(), "brokers": self.broker_count}.items()}
 
 
 def trust_system_certificates() -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 from psycopg import Connection, IsolationLevel
 
+from projectors import builds, parked, positions
 from projectors.model import ReadModel
-from projectors.positions import DDL as POSITIONS_DDL
 
 #: A frozen process must not hold its rows longer than this, nor wait longer for somebody else's.
 _SESSION_SETTINGS = {
@@ -44,14 +44,11 @@ def connect(address: str, name: str, schema: str = "public") -> Connection[Any]:
 
 
 def prepare(db: Connection[Any], models: Sequence[ReadModel]) -> None:
-    """Make the tables of `models` and of the positions; make a model's views only when it is the first to be built."""
+    """Make the tables that all share and the first builds of `models`; make a model's views only when nothing of it serves yet."""
     with db.transaction():
-        make_tables(db, POSITIONS_DDL)
+        make_tables(db, ";".join((positions.DDL, parked.DDL, builds.DDL)))
         for model in models:
-            db.execute(model.ddl)
-            known = db.execute("SELECT to_regclass(%s)", [model.name]).fetchone()
-            if model.views and (known is None or known[0] is None):
-                db.execute(model.views)
+            builds.prepare_first(db, model)
 
 
 def make_tables(db: Connection[Any], ddl: str) -> None:

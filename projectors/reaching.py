@@ -12,23 +12,25 @@ from psycopg import AsyncConnection
 
 from events.envelope import COMMANDS, FACTS, OUTCOMES, TICKETS
 from events.places import Partition
-from projectors.model import ReadModel, consumer_of
+from projectors.model import ReadModel
 from projectors.outcomes import NOTHING_SETTLED, OUTCOMES_MODEL, Reach
 from projectors.tokens import Token
 
 CAUSES = (FACTS, COMMANDS)
-_OUTCOMES_CONSUMER = consumer_of(OUTCOMES_MODEL)
+_SERVING = """
+SELECT b.model, p.topic, p.partition, p.next_offset FROM position AS p JOIN read_model_build AS b ON b.consumer = p.consumer AND b.serving
+"""
 
 
 class Progress(NamedTuple):
-    """How far all read models have come."""
+    """How far the serving builds of all read models have come."""
 
-    positions: Mapping[str, Mapping[Partition, int]]  # by consumer: the next offset of each partition
+    positions: Mapping[str, Mapping[Partition, int]]  # by model: the next offset of each partition
     reaches: Mapping[Partition, Reach]  # by partition of causes
 
-    def next_offset(self, consumer: str, partition: Partition) -> int:
-        """Return the next offset `consumer` will read; 0 when it has never been there."""
-        return self.positions.get(consumer, {}).get(partition, 0)
+    def next_offset(self, model: str, partition: Partition) -> int:
+        """Return the next offset that the serving build of `model` will read; 0 when it has never been there."""
+        return self.positions.get(model, {}).get(partition, 0)
 
 
 class Demand(NamedTuple):
@@ -70,13 +72,13 @@ def still_open(model: ReadModel, demands: Demands, progress: Progress) -> Demand
 
 def _applied(model: ReadModel, demand: Demand, progress: Progress) -> bool:
     follows = demand.topic in model.topics
-    return follows and progress.next_offset(consumer_of(model), (demand.topic, demand.partition)) > demand.offset
+    return follows and progress.next_offset(model.name, (demand.topic, demand.partition)) > demand.offset
 
 
 def _effects(demand: Demand, progress: Progress) -> set[Demand] | None:
     """Return the decisions that `demand` led to, or None while its causes are not settled."""
     if demand.topic == OUTCOMES:  # an outcome lies in the partition with the number of its cause's
-        settled = progress.next_offset(_OUTCOMES_CONSUMER, (OUTCOMES, demand.partition)) > demand.offset
+        settled = progress.next_offset(OUTCOMES_MODEL.name, (OUTCOMES, demand.partition)) > demand.offset
         reaches = [progress.reaches.get((topic, demand.partition), NOTHING_SETTLED) for topic in CAUSES]
     else:
         reaches = [progress.reaches.get((demand.topic, demand.partition), NOTHING_SETTLED)]
@@ -94,9 +96,8 @@ def _effects(demand: Demand, progress: Progress) -> set[Demand] | None:
 async def read_progress(db: AsyncConnection[Any]) -> Progress:
     """Read how far all read models have come; rows that are read afterwards hold at least that much."""
     positions: dict[str, dict[Partition, int]] = {}
-    rows = await db.execute("SELECT consumer, topic, partition, next_offset FROM position")
-    for consumer, topic, partition, next_offset in await rows.fetchall():
-        positions.setdefault(consumer, {})[topic, partition] = next_offset
+    for model, topic, partition, next_offset in await (await db.execute(_SERVING)).fetchall():
+        positions.setdefault(model, {})[topic, partition] = next_offset
     rows = await db.execute("SELECT cause_topic, cause_partition, settled_offset, greatest_offset, decided FROM outcome_reach")
     reaches = {(row[0], row[1]): Reach(row[2], row[3], tuple(row[4])) for row in await rows.fetchall()}
     return Progress(positions, reaches)
@@ -104,17 +105,17 @@ async def read_progress(db: AsyncConnection[Any]) -> Progress:
 
 async def read_included(db: AsyncConnection[Any], models: Sequence[ReadModel]) -> Token:
     """Read what all of `models` have included by now; rows of them that are read afterwards hold at least that much."""
-    positions: dict[str, dict[Partition, int]] = {consumer_of(model): {} for model in models}
-    rows = await db.execute("SELECT consumer, topic, partition, next_offset FROM position WHERE consumer = ANY(%s)", [list(positions)])
-    for consumer, topic, partition, next_offset in await rows.fetchall():
-        positions[consumer][topic, partition] = next_offset
+    positions: dict[str, dict[Partition, int]] = {model.name: {} for model in models}
+    rows = await db.execute(_SERVING + "WHERE b.model = ANY(%s)", [list(positions)])
+    for model, topic, partition, next_offset in await rows.fetchall():
+        positions[model][topic, partition] = next_offset
     return included_by_all(models, positions)
 
 
 def included_by_all(models: Sequence[ReadModel], positions: Mapping[str, Mapping[Partition, int]]) -> Token:
-    """Return, from the next offset of each consumer in each partition, what each of `models` that follows the topic has included."""
+    """Return, from the next offset of each model in each partition, what each of `models` that follows the topic has included."""
     least: dict[Partition, int] = {}
     for partition in {partition for held in positions.values() for partition in held}:
-        followers = [consumer_of(model) for model in models if partition[0] in model.topics]
-        least[partition] = min((positions.get(consumer, {}).get(partition, 0) for consumer in followers), default=0)
+        followers = [model.name for model in models if partition[0] in model.topics]
+        least[partition] = min((positions.get(name, {}).get(partition, 0) for name in followers), default=0)
     return Token({partition: next_offset - 1 for partition, next_offset in least.items() if next_offset > 0})

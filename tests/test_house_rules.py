@@ -22,7 +22,7 @@ FOLDER_FILES = 20  # events/, the fullest: a file for each family and a few for 
 DOORS = {
     "confluent_kafka": {
         *("events/wire/publisher.py", "events/wire/log_ends.py"),
-        *("consumers/kafka.py", "consumers/loop.py", "consumers/rebuild.py"),
+        *("consumers/kafka.py", "consumers/batches.py", "consumers/loop.py", "consumers/rebuild.py"),
         *("deploy/topics.py", "deploy/lag.py", "deploy/parts/kafka.py", "deploy/commands/tail.py", "api/queries/lag.py"),
     },
     "fastavro": {"events/wire/schemas.py", "events/wire/codec.py", "events/wire/schema_rules.py", "events/wire/schema_examples.py"},

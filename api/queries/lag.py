@@ -13,11 +13,11 @@ from confluent_kafka import KafkaException
 from psycopg import Error
 
 from api.gathering import TooManyWaiting
-from api.queries.metrics import CONSUMER_LAG, LAG_UNKNOWN
+from api.queries.metrics import LAG_UNKNOWN, READ_MODEL_LAG
 from api.queries.reading import Reading
 from events.places import Partition
 from events.wire.log_ends import LogEnds
-from projectors.model import ReadModel, consumer_of
+from projectors.model import ReadModel
 from projectors.reaching import Progress
 
 GREATEST_LAG_RECORDS = 100_000
@@ -55,8 +55,7 @@ class LogEndsWatch:
 
 def lag_of(model: ReadModel, progress: Progress, ends: Mapping[Partition, int]) -> int:
     """Return how many records of the log `model` has not applied."""
-    consumer = consumer_of(model)
-    return sum(max(0, end - progress.next_offset(consumer, place)) for place, end in ends.items() if place[0] in model.topics)
+    return sum(max(0, end - progress.next_offset(model.name, place)) for place, end in ends.items() if place[0] in model.topics)
 
 
 class LagWatch:
@@ -72,12 +71,12 @@ class LagWatch:
         while True:
             self._lags = await self._look()
             LAG_UNKNOWN.set(0 if self._lags else 1)
-            for consumer, records in self._lags.items():
-                CONSUMER_LAG.labels(consumer).set(records)
+            for model, records in self._lags.items():
+                READ_MODEL_LAG.labels(model).set(records)
             await asyncio.sleep(_LOOK_EVERY_S if self._lags else _LOOK_AGAIN_S)
 
     async def _look(self) -> dict[str, int]:
-        """Return the lag of each consumer; none while Kafka or Postgres does not answer."""
+        """Return the lag of each read model; none while Kafka or Postgres does not answer."""
         ends = self.ends.latest
         if ends is None:
             return {}
@@ -86,9 +85,9 @@ class LagWatch:
         except (Error, TooManyWaiting) as failure:
             log.warning("lag unknown", because=type(failure).__name__)
             return {}
-        return {consumer_of(model): lag_of(model, progress, ends) for model in self._models}
+        return {model.name: lag_of(model, progress, ends) for model in self._models}
 
     async def check(self) -> str | None:
         """Say which read models are too far behind, for /readyz; an unknown lag keeps nobody from reading."""
-        behind = [f"{consumer} is {records} records behind" for consumer, records in self._lags.items() if records > GREATEST_LAG_RECORDS]
+        behind = [f"{model} is {records} records behind" for model, records in self._lags.items() if records > GREATEST_LAG_RECORDS]
         return "; ".join(behind) or None

@@ -2,8 +2,8 @@
 
 from prometheus_client import Counter, Gauge, Histogram
 
-CONSUMER_LAG = Gauge("hotline_consumer_lag_records", "Records at the end of the log that a read model has not applied yet.", ("consumer",))
-LAG_UNKNOWN = Gauge("hotline_consumer_lag_unknown", "1 while the ends of the log or the positions can't be read, so the lag is not known.")
+READ_MODEL_LAG = Gauge("hotline_read_model_lag_records", "Records at the end of the log that a read model has not applied yet.", ("model",))
+LAG_UNKNOWN = Gauge("hotline_read_model_lag_unknown", "1 while the ends of the log or the positions can't be read: the lag is not known.")
 CARDS_IN_FETCH = Histogram(
     "hotline_cards_in_fetch",
     "Tickets asked for in one SELECT, gathered from waiting requests.",

@@ -178,7 +178,7 @@ def run(settings: Settings, stop: Flag) -> None:
         ids = topic_ids(settings.kafka_address, desk.topics)
         db = database.connect(settings.database, GROUP)
         database.prepare(db, (desk,))
-        return Follower(make_consumer(settings.kafka_address, GROUP), db, (desk,), load_codec(), ids)
+        return Follower(make_consumer(settings.kafka_address, GROUP), db, (desk,), load_codec(), ids, registers.parking)
 
     keep_following(make, stop)
 

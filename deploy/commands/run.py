@@ -18,11 +18,13 @@ def COMMAND(names: tuple[str, ...]) -> None:  # noqa: N802 - the name the table 
     """
     import structlog
 
+    from events import crash_points
     from events.logging import configure
 
     units = units_of(names)
     configure("+".join(unit.name for unit in units))
     settings = Settings()
+    crash_points.arm(settings.crash_point)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())

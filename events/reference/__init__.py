@@ -38,6 +38,14 @@ class Limits(_Part):
     text_in_event_bytes: PositiveInt  # a longer text is refused; a letter's is cut, and the stored letter keeps it all
 
 
+class Parking(_Part):
+    """How much a consumer may park before it stops, because the fault is ours and not the records'."""
+
+    in_a_row: PositiveInt  # records that failed with none between them that did not
+    percent: PositiveInt  # of the records last seen
+    of_last: PositiveInt
+
+
 class Numbers(_Part):
     """How ticket numbers look (R320-R323)."""
 
@@ -60,6 +68,7 @@ class Reference(_Part):
     version: PositiveInt
     zone: str
     limits: Limits
+    parking: Parking
     numbers: Numbers
     kind_of_channel: Mapping[str, str]
     floor_years: Mapping[str, PositiveInt]

@@ -42,7 +42,7 @@ def following(settings: Settings, address: str, *models: ReadModel, group: str |
     consumer = make_consumer(settings.kafka_address, group or f"test-{secrets.token_hex(4)}")
     ids = topic_ids(settings.kafka_address, sorted({topic for model in models for topic in model.topics}))
     try:
-        yield Follower(consumer, db, models, load_codec(), ids)
+        yield Follower(consumer, db, models, load_codec(), ids, reference.load().parking)
     finally:
         consumer.close()
         db.close()

@@ -5,18 +5,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from psycopg import Connection
 
+from consumers.batches import Hole, LogRewritten, PastTheLog, judge
 from consumers.kafka import CONSUMER_SETTINGS
-from consumers.loop import COME_BACK, Follower, Hole, PastTheLog, judge
+from consumers.loop import COME_BACK, Follower
+from events import reference
 from events.envelope import TICKETS, Event
 from events.outcomes import EraOpened
 from events.tickets import TicketTaken
 from events.wire.codec import Encoded, UnknownSchema, load_codec
 from events.wire.publisher import PRODUCER_SETTINGS
 from events.wire.schemas import FIRST_ID
-from projectors.positions import Position
+from projectors.positions import Position, witness_of
 from projectors.record import Record
 from tests.consumers.facts import CALL_AT, call_started
 
@@ -48,6 +50,7 @@ class FakeMessage:
     said: bytes
     failure: KafkaError | None = None
     number: int = 0
+    named: bytes = b"RU-2025-001234"
 
     def topic(self) -> str:
         return TICKETS
@@ -62,10 +65,13 @@ class FakeMessage:
         return self.said
 
     def key(self) -> bytes:
-        return b"RU-2025-001234"
+        return self.named
 
     def timestamp(self) -> tuple[int, int]:
         return (2, 1_700_000_000_000)
+
+    def leader_epoch(self) -> int:
+        return 3
 
     def error(self) -> KafkaError | None:
         return self.failure
@@ -82,6 +88,12 @@ class FakeConsumer:
 
     def poll(self, _: float) -> FakeMessage | None:
         return self.messages.pop(0) if self.messages else None
+
+    def get_watermark_offsets(self, _: TopicPartition, timeout: float) -> tuple[int, int]:
+        return 7, 9
+
+    def seek(self, partition: TopicPartition) -> None:
+        self.sought = partition.offset
 
     def consume(self, _: int, timeout: float) -> list[FakeMessage]:
         batch, self.messages = self.messages, []
@@ -130,9 +142,11 @@ def _bytes(event: Event) -> bytes:
 
 
 def _step(messages: Sequence[FakeMessage], model: Kept, held: Position, partitions: Sequence[int] = (0,)) -> Follower:
-    follower = Follower(FakeConsumer(messages), FakeDatabase(), (model,), load_codec(), {TICKETS: "id"})  # type: ignore[arg-type]
+    consumer, database, limits = FakeConsumer(messages), FakeDatabase(), reference.load().parking
+    follower = Follower(consumer, database, (model,), load_codec(), {TICKETS: "id"}, limits)  # type: ignore[arg-type]
     for number in partitions:
         follower._owned[TICKETS, number] = {"kept_v1": held}
+        follower._reader.begin((TICKETS, number), follower._owned[TICKETS, number])
     follower.step()
     return follower
 
@@ -145,7 +159,7 @@ def test_what_was_applied_before_and_what_belongs_to_others_is_left_out() -> Non
     )
 
     assert [record.offset for record in model.seen] == [4, 5]
-    assert follower._owned[TICKETS, 0]["kept_v1"] == Position(1, 6, 1)
+    assert follower._owned[TICKETS, 0]["kept_v1"][:3] == (1, 6, 1)
 
 
 def test_a_missing_offset_stops_the_process() -> None:
@@ -154,8 +168,36 @@ def test_a_missing_offset_stops_the_process() -> None:
 
 
 def test_a_position_outside_the_log_stops_the_process() -> None:
-    with pytest.raises(PastTheLog):
-        _step([FakeMessage(4, b"", KafkaError(KafkaError._AUTO_OFFSET_RESET))], Kept(), Position(1, 4, 1))
+    outside = KafkaError(KafkaError._AUTO_OFFSET_RESET)
+
+    with pytest.raises(PastTheLog, match="begins at 7; 4 to 6 are lost"):
+        _step([FakeMessage(4, b"", outside)], Kept(), Position(1, 4, 1))
+    with pytest.raises(PastTheLog, match="ends at 9; 9 to 11, which were read, are lost"):
+        _step([FakeMessage(12, b"", outside)], Kept(), Position(1, 12, 1))
+
+
+def test_a_position_at_the_very_beginning_of_the_log_goes_on_without_the_record_before_it() -> None:
+    witness = witness_of(3, b"RU-2025-001234", _bytes(TAKEN))
+
+    follower = _step([FakeMessage(6, b"", KafkaError(KafkaError._AUTO_OFFSET_RESET))], Kept(), Position(1, 7, 1, witness))
+
+    assert follower._consumer.sought == 7  # type: ignore[attr-defined]
+    assert follower._reader.read([FakeMessage(7, _bytes(TAKEN))])[TICKETS, 0][0].offset == 7  # type: ignore[list-item]
+
+
+def test_the_record_before_the_position_must_be_the_one_that_was_read() -> None:
+    model, witness = Kept(), witness_of(3, b"RU-2025-001234", _bytes(TAKEN))
+    went_on = [FakeMessage(3, _bytes(TAKEN)), FakeMessage(4, _bytes(TAKEN))]
+
+    follower = _step(went_on, model, Position(1, 4, 1, witness))
+
+    assert [record.offset for record in model.seen] == [4]
+    assert follower._owned[TICKETS, 0]["kept_v1"] == Position(1, 5, 1, witness)
+    for other in (witness._replace(leader_epoch=2), witness_of(3, b"RU-2025-001234", b"other")):
+        with pytest.raises(LogRewritten, match="stands at 3"):
+            _step(went_on, Kept(), Position(1, 4, 1, other))
+    with pytest.raises(Hole, match="offset 3, which kept_v1 has read, is gone"):
+        _step(went_on[1:], Kept(), Position(1, 4, 1, witness))
 
 
 @pytest.mark.parametrize("failure", [UnknownSchema(7), KafkaException(KafkaError(KafkaError._TRANSPORT))])
@@ -182,7 +224,7 @@ def test_a_newer_producer_s_schema_is_waited_for_and_nothing_is_skipped() -> Non
 def test_bytes_nobody_can_read_go_to_those_who_want_all_and_are_passed_by_the_others() -> None:
     auditor, clerk = Kept(wants_all=True), Kept()
     for model in (auditor, clerk):
-        follower = _step([FakeMessage(4, b"garbage"), FakeMessage(5, _bytes(TAKEN))], model, Position(1, 4, 1))
+        follower = _step([FakeMessage(4, b"garbage", named=b"a stranger's"), FakeMessage(5, _bytes(TAKEN))], model, Position(1, 4, 1))
         assert follower._owned[TICKETS, 0]["kept_v1"].next_offset == 6
 
     assert next((r.offset, r.event is None, r.raw) for r in auditor.seen) == (4, True, b"garbage")
@@ -193,7 +235,7 @@ def test_a_fact_among_the_decisions_is_nobody_s_row() -> None:
     auditor, clerk = Kept(wants_all=True), Kept()
     stray = load_codec().encode(call_started(), "/tests").value
     for model in (auditor, clerk):
-        _step([FakeMessage(4, stray), FakeMessage(5, _bytes(TAKEN))], model, Position(1, 4, 1))
+        _step([FakeMessage(4, stray, named=b"a stranger's"), FakeMessage(5, _bytes(TAKEN))], model, Position(1, 4, 1))
 
     assert [(r.offset, r.unreadable) for r in auditor.seen] == [(4, "a CallStarted has no place on this topic"), (5, "")]
     assert [r.offset for r in clerk.seen] == [5]

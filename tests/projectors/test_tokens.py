@@ -46,7 +46,7 @@ def test_slip_of_the_pen_is_noticed() -> None:
 
 def progress(tickets: int = 0, settled: int = -1, decided: tuple[int, ...] = (), outcomes: int = 0) -> Progress:
     """How far ticket_status and outcomes are in partition 0, and causes in partition 0 are settled."""
-    positions = {"ticket_status_v1": {(TICKETS, 0): tickets}, "outcomes_v1": {(OUTCOMES, 0): outcomes}}
+    positions = {"ticket_status": {(TICKETS, 0): tickets}, "outcomes": {(OUTCOMES, 0): outcomes}}
     return Progress(positions, {(FACTS, 0): Reach(settled, settled, decided)})
 
 
@@ -93,8 +93,8 @@ def test_unknown_part_never_counts_as_reached(place: Place) -> None:
 
 def test_model_that_follows_causes_itself_must_also_have_passed_them() -> None:
     token = Token.of([Place(FACTS, 0, 9)])
-    ahead = {"audit_log_v1": {(FACTS, 0): 10, (TICKETS, 0): 31}}
-    behind = {"audit_log_v1": {(FACTS, 0): 9, (TICKETS, 0): 31}}
+    ahead = {"audit_log": {(FACTS, 0): 10, (TICKETS, 0): 31}}
+    behind = {"audit_log": {(FACTS, 0): 9, (TICKETS, 0): 31}}
     reaches = {(FACTS, 0): Reach(9, 9, (30,))}
 
     assert not still_open(AUDIT_LOG, demands_of(AUDIT_LOG, token), Progress(ahead, reaches))

@@ -112,7 +112,7 @@ def test_metrics_name_the_route_and_never_the_number(follow: Follow, client: htt
 
     assert "/v1/tickets/{number}" in text
     assert NUMBER not in text
-    for name in ("hotline_http_request_seconds", "hotline_consumer_lag_records", "hotline_cards_in_fetch", "hotline_position_waits"):
+    for name in ("hotline_http_request_seconds", "hotline_read_model_lag_records", "hotline_cards_in_fetch", "hotline_position_waits"):
         assert name in text
 
 
@@ -135,8 +135,8 @@ def test_with_postgres_away_reads_answer_503_and_the_process_lives() -> None:
 def test_lag_is_known_when_kafka_answers(stack: Settings, database: str, follow: Follow) -> None:
     follow(registered())
     with served(database, stack.kafka_address) as client:
-        assert until(lambda: 'hotline_consumer_lag_records{consumer="ticket_status_v1"}' in client.get("/metrics").text)
-        assert until(lambda: "hotline_consumer_lag_unknown 0.0" in client.get("/metrics").text)
+        assert until(lambda: 'hotline_read_model_lag_records{model="ticket_status"}' in client.get("/metrics").text)
+        assert until(lambda: "hotline_read_model_lag_unknown 0.0" in client.get("/metrics").text)
 
 
 def test_requests_that_wait_together_share_a_fetch_and_one_that_leaves_takes_nothing_from_the_others() -> None:
