@@ -154,13 +154,21 @@ def list_keys(db: Connection[Any], key: bytes | None = None, limit: int = 1_000)
     return [ParkedKey(*row) for row in rows]
 
 
-async def find_parked(db: AsyncConnection[Any], consumers: Sequence[str], keys: Sequence[bytes]) -> Mapping[bytes, Mapping[str, int]]:
-    """Return, for those of `keys` under which anything waits, since when by consumer."""
+class Waiting(NamedTuple):
+    """That records wait under a key: since when, microseconds since 1970 in UTC, and whose they are."""
+
+    since: int
+    by: tuple[str, ...]  # names of read models, and `desk`
+
+
+async def find_parked(db: AsyncConnection[Any], models: Sequence[str], keys: Sequence[bytes]) -> Mapping[bytes, Waiting]:
+    """Return for which of `keys` anything waits: for the desk, or for the serving build of one of `models`."""
     rows = await db.execute(
-        "SELECT key, consumer, min(parked_at) FROM parked WHERE key = ANY(%s) AND consumer = ANY(%s) GROUP BY key, consumer",
-        [list(keys), list(consumers)],
+        """
+        SELECT key, min(parked_at), array_agg(DISTINCT coalesce(b.model, regexp_replace(consumer, '_v[0-9]+$', '')))
+        FROM parked LEFT JOIN read_model_build AS b USING (consumer)
+        WHERE key = ANY(%s) AND (b.model IS NULL OR b.serving AND b.model = ANY(%s)) GROUP BY key
+        """,
+        [list(keys), list(models)],
     )
-    found: dict[bytes, dict[str, int]] = {}
-    for key, consumer, since in await rows.fetchall():
-        found.setdefault(bytes(key), {})[consumer] = since
-    return found
+    return {bytes(key): Waiting(since, tuple(by)) for key, since, by in await rows.fetchall()}

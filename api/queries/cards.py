@@ -18,6 +18,7 @@ from api.health import REQUEST_SECONDS
 from api.problems import Problem, unforeseen
 from api.queries.reading import FAILURES, Found, Reading, problem_of
 from events.numbers import is_number
+from projectors.parked import Waiting
 from projectors.showing import MASK, rfc3339
 from projectors.ticket_status import TicketStatus
 
@@ -27,8 +28,11 @@ _ROUTE = "/v1/tickets/{number}"
 _UNFORESEEN = 500
 
 
-def card_of(row: TicketStatus, position: str | None) -> dict[str, Any]:
-    """Return a ticket as the contract shows it; what a later rule will fill is null, people are masked."""
+def card_of(row: TicketStatus, position: str | None, parked: Waiting | None = None) -> dict[str, Any]:
+    """Return a ticket as the contract shows it; what a later rule will fill is null, people are masked.
+
+    `parked` tells that records about it wait for repair, since when and whose: the card may be behind the log.
+    """
     links = [{"rel": "contact", "href": f"/v1/contacts/{row.contact_id.hex()}"}]
     if row.merged_into is not None:
         links.append({"rel": "merged_into", "href": f"/v1/tickets/{row.merged_into}"})
@@ -52,7 +56,7 @@ def card_of(row: TicketStatus, position: str | None) -> dict[str, Any]:
         "resolution_code": row.resolution_code,
         "next_step": row.next_step,
         "links": links,
-        "parked": None,
+        "parked": {"since": rfc3339(parked.since), "by": parked.by} if parked else None,
         "people": {
             "name": MASK if row.has_name else None,
             "phone": MASK if row.has_phone else None,
@@ -72,11 +76,12 @@ def checked(number: str) -> str:
 def card_answer(found: Found, if_none_match: str) -> Response:
     """Return the card as an answer, or 304 when the caller has it already."""
     row = found.row
-    etag = f'W/"{row.version}-{row.last_event_id[-6:].hex()}"'  # weak: `position` moves with other tickets too
+    state = "-parked" if found.parked else ""
+    etag = f'W/"{row.version}-{row.last_event_id[-6:].hex()}{state}"'  # weak: `position` moves with other tickets too
     headers = {"ETag": etag, "Position": found.position, "Cache-Control": "private, no-cache"}
     if if_none_match and (etag in if_none_match or if_none_match == "*"):
         return Response(status_code=304, headers=headers)
-    return Response(orjson.dumps(card_of(row, found.position)), headers=headers, media_type="application/json")
+    return Response(orjson.dumps(card_of(row, found.position, found.parked)), headers=headers, media_type="application/json")
 
 
 class CardsFirst:

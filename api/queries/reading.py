@@ -22,6 +22,7 @@ from api.problems import Problem
 from api.queries.metrics import CARDS_IN_FETCH
 from projectors.database import LINE
 from projectors.model import ReadModel
+from projectors.parked import Waiting, find_parked
 from projectors.reaching import Progress, read_included, read_progress
 from projectors.ticket_status import TICKET_STATUS, TicketStatus, find_tickets
 from projectors.tokens import Token
@@ -43,6 +44,18 @@ class Found(NamedTuple):
 
     row: TicketStatus
     position: str
+    parked: Waiting | None = None
+
+
+def keys_of(row: TicketStatus) -> tuple[bytes, bytes]:
+    """Return the keys under which records of a ticket may wait: its own, and that of the contact it came of."""
+    return row.number.encode(), row.contact_id.hex().encode()
+
+
+def waiting_of(row: TicketStatus, parked: Mapping[bytes, Waiting]) -> Waiting | None:
+    """Return what waits of one ticket, under either of its keys."""
+    found = [parked[key] for key in keys_of(row) if key in parked]
+    return Waiting(min(w.since for w in found), tuple(sorted({by for w in found for by in w.by}))) if found else None
 
 
 class Reading:
@@ -117,9 +130,15 @@ class Reading:
 
     async def _find_cards(self, numbers: Sequence[str]) -> dict[str, Found]:
         CARDS_IN_FETCH.observe(len(numbers))
-        token, rows = await self.ask_with_position((TICKET_STATUS,), lambda db: find_tickets(db, numbers))
+
+        async def rows_and_parked(db: AsyncConnection[Any]) -> tuple[dict[str, TicketStatus], Mapping[bytes, Waiting]]:
+            rows = await find_tickets(db, numbers)
+            keys = [key for row in rows.values() for key in keys_of(row)]
+            return rows, await find_parked(db, (TICKET_STATUS.name,), keys)
+
+        token, (rows, parked) = await self.ask_with_position((TICKET_STATUS,), rows_and_parked)
         position = token.encode()
-        return {number: Found(row, position) for number, row in rows.items()}
+        return {number: Found(row, position, waiting_of(row, parked)) for number, row in rows.items()}
 
     async def _find_progress(self, keys: Sequence[str]) -> dict[str, Progress]:
         progress = await self.ask(read_progress)

@@ -34,7 +34,7 @@ def COMMAND(topic: str, as_json: bool, from_beginning: bool, count: int | None) 
         _place(consumer, name, from_beginning)
         for number, message in enumerate(_records(consumer), start=1):
             seen = _seen(message)
-            click.echo(_visible(json.dumps(seen, ensure_ascii=False) if as_json else _line(seen)))
+            click.echo(visible(json.dumps(seen, ensure_ascii=False) if as_json else _line(seen)))
             if number == count:
                 break
     except KafkaException:
@@ -90,6 +90,6 @@ def _line(seen: dict[str, Any]) -> str:
     return f"{head}  " + ", ".join(f"{name} {value}" for name, value in told.items() if value not in (None, "", []))
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """Return `text` with whatever is no printable character escaped as in JSON: anybody may write a key, and a terminal obeys."""
     return text if text.isprintable() else "".join(sign if sign.isprintable() else json.dumps(sign)[1:-1] for sign in text)

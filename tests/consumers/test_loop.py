@@ -5,22 +5,23 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
 from psycopg import Connection
 
 from consumers.batches import Hole, LogRewritten, PastTheLog, judge
 from consumers.kafka import CONSUMER_SETTINGS
 from consumers.loop import COME_BACK, Follower
 from events import reference
-from events.envelope import TICKETS, Event
+from events.envelope import TICKETS
 from events.outcomes import EraOpened
 from events.tickets import TicketTaken
-from events.wire.codec import Encoded, UnknownSchema, load_codec
+from events.wire.codec import UnknownSchema, load_codec
 from events.wire.publisher import PRODUCER_SETTINGS
 from events.wire.schemas import FIRST_ID
 from projectors.positions import Position, witness_of
 from projectors.record import Record
 from tests.consumers.facts import CALL_AT, call_started
+from tests.consumers.fake_kafka import FakeConsumer, FakeMessage, bytes_of
 
 TAKEN = TicketTaken(
     event_id=b"e" * 16,
@@ -40,64 +41,6 @@ TAKEN = TicketTaken(
     queue="accounts",
 )
 MARK = EraOpened(event_id=b"m" * 16, occurred_at=CALL_AT, occurred_offset_min=0, received_at=CALL_AT, recorded_at=CALL_AT, era=2)
-
-
-@dataclass
-class FakeMessage:
-    """What the client gives for one record."""
-
-    at: int
-    said: bytes
-    failure: KafkaError | None = None
-    number: int = 0
-    named: bytes = b"RU-2025-001234"
-
-    def topic(self) -> str:
-        return TICKETS
-
-    def partition(self) -> int:
-        return self.number
-
-    def offset(self) -> int:
-        return self.at
-
-    def value(self) -> bytes:
-        return self.said
-
-    def key(self) -> bytes:
-        return self.named
-
-    def timestamp(self) -> tuple[int, int]:
-        return (2, 1_700_000_000_000)
-
-    def leader_epoch(self) -> int:
-        return 3
-
-    def error(self) -> KafkaError | None:
-        return self.failure
-
-
-class FakeConsumer:
-    """A client that has one batch to give."""
-
-    def __init__(self, messages: Sequence[FakeMessage]) -> None:
-        self.messages = list(messages)
-
-    def subscribe(self, *_: Any, **__: Any) -> None:
-        """Nobody assigns anything here."""
-
-    def poll(self, _: float) -> FakeMessage | None:
-        return self.messages.pop(0) if self.messages else None
-
-    def get_watermark_offsets(self, _: TopicPartition, timeout: float) -> tuple[int, int]:
-        return 7, 9
-
-    def seek(self, partition: TopicPartition) -> None:
-        self.sought = partition.offset
-
-    def consume(self, _: int, timeout: float) -> list[FakeMessage]:
-        batch, self.messages = self.messages, []
-        return batch
 
 
 @dataclass
@@ -136,11 +79,6 @@ class FakeDatabase:
         """Nothing to undo."""
 
 
-def _bytes(event: Event) -> bytes:
-    encoded: Encoded = load_codec().encode(event, "/tests", topic=TICKETS)
-    return encoded.value
-
-
 def _step(messages: Sequence[FakeMessage], model: Kept, held: Position, partitions: Sequence[int] = (0,)) -> Follower:
     consumer, database, limits = FakeConsumer(messages), FakeDatabase(), reference.load().parking
     follower = Follower(consumer, database, (model,), load_codec(), {TICKETS: "id"}, limits)  # type: ignore[arg-type]
@@ -155,7 +93,7 @@ def test_what_was_applied_before_and_what_belongs_to_others_is_left_out() -> Non
     model = Kept()
 
     follower = _step(
-        [FakeMessage(at, _bytes(TAKEN), number=n) for at, n in ((3, 0), (4, 0), (4, 0), (9, 1), (5, 0))], model, Position(1, 4, 1)
+        [FakeMessage(at, bytes_of(TAKEN), number=n) for at, n in ((3, 0), (4, 0), (4, 0), (9, 1), (5, 0))], model, Position(1, 4, 1)
     )
 
     assert [record.offset for record in model.seen] == [4, 5]
@@ -164,7 +102,7 @@ def test_what_was_applied_before_and_what_belongs_to_others_is_left_out() -> Non
 
 def test_a_missing_offset_stops_the_process() -> None:
     with pytest.raises(Hole, match="expected 4, got 5"):
-        _step([FakeMessage(5, _bytes(TAKEN))], Kept(), Position(1, 4, 1))
+        _step([FakeMessage(5, bytes_of(TAKEN))], Kept(), Position(1, 4, 1))
 
 
 def test_a_position_outside_the_log_stops_the_process() -> None:
@@ -177,17 +115,17 @@ def test_a_position_outside_the_log_stops_the_process() -> None:
 
 
 def test_a_position_at_the_very_beginning_of_the_log_goes_on_without_the_record_before_it() -> None:
-    witness = witness_of(3, b"RU-2025-001234", _bytes(TAKEN))
+    witness = witness_of(3, b"RU-2025-001234", bytes_of(TAKEN))
 
     follower = _step([FakeMessage(6, b"", KafkaError(KafkaError._AUTO_OFFSET_RESET))], Kept(), Position(1, 7, 1, witness))
 
     assert follower._consumer.sought == 7  # type: ignore[attr-defined]
-    assert follower._reader.read([FakeMessage(7, _bytes(TAKEN))])[TICKETS, 0][0].offset == 7  # type: ignore[list-item]
+    assert follower._reader.read([FakeMessage(7, bytes_of(TAKEN))])[TICKETS, 0][0].offset == 7  # type: ignore[list-item]
 
 
 def test_the_record_before_the_position_must_be_the_one_that_was_read() -> None:
-    model, witness = Kept(), witness_of(3, b"RU-2025-001234", _bytes(TAKEN))
-    went_on = [FakeMessage(3, _bytes(TAKEN)), FakeMessage(4, _bytes(TAKEN))]
+    model, witness = Kept(), witness_of(3, b"RU-2025-001234", bytes_of(TAKEN))
+    went_on = [FakeMessage(3, bytes_of(TAKEN)), FakeMessage(4, bytes_of(TAKEN))]
 
     follower = _step(went_on, model, Position(1, 4, 1, witness))
 
@@ -209,10 +147,10 @@ def test_a_newer_producer_s_schema_is_waited_for_and_nothing_is_skipped() -> Non
     model = Kept()
     newer = b"\0" + (FIRST_ID + 5_000).to_bytes(4, "big")
     messages = [
-        FakeMessage(4, _bytes(TAKEN)),
+        FakeMessage(4, bytes_of(TAKEN)),
         FakeMessage(5, newer),
-        FakeMessage(6, _bytes(TAKEN)),
-        FakeMessage(4, _bytes(TAKEN), number=1),
+        FakeMessage(6, bytes_of(TAKEN)),
+        FakeMessage(4, bytes_of(TAKEN), number=1),
     ]
 
     with pytest.raises(UnknownSchema):
@@ -224,7 +162,7 @@ def test_a_newer_producer_s_schema_is_waited_for_and_nothing_is_skipped() -> Non
 def test_bytes_nobody_can_read_go_to_those_who_want_all_and_are_passed_by_the_others() -> None:
     auditor, clerk = Kept(wants_all=True), Kept()
     for model in (auditor, clerk):
-        follower = _step([FakeMessage(4, b"garbage", named=b"a stranger's"), FakeMessage(5, _bytes(TAKEN))], model, Position(1, 4, 1))
+        follower = _step([FakeMessage(4, b"garbage", named=b"a stranger's"), FakeMessage(5, bytes_of(TAKEN))], model, Position(1, 4, 1))
         assert follower._owned[TICKETS, 0]["kept_v1"].next_offset == 6
 
     assert next((r.offset, r.event is None, r.raw) for r in auditor.seen) == (4, True, b"garbage")
@@ -235,7 +173,7 @@ def test_a_fact_among_the_decisions_is_nobody_s_row() -> None:
     auditor, clerk = Kept(wants_all=True), Kept()
     stray = load_codec().encode(call_started(), "/tests").value
     for model in (auditor, clerk):
-        _step([FakeMessage(4, stray, named=b"a stranger's"), FakeMessage(5, _bytes(TAKEN))], model, Position(1, 4, 1))
+        _step([FakeMessage(4, stray, named=b"a stranger's"), FakeMessage(5, bytes_of(TAKEN))], model, Position(1, 4, 1))
 
     assert [(r.offset, r.unreadable) for r in auditor.seen] == [(4, "a CallStarted has no place on this topic"), (5, "")]
     assert [r.offset for r in clerk.seen] == [5]
@@ -243,10 +181,12 @@ def test_a_fact_among_the_decisions_is_nobody_s_row() -> None:
 
 def test_after_the_mark_of_an_era_what_an_older_desk_says_is_void() -> None:
     auditor, clerk = Kept(wants_all=True), Kept()
-    new = _bytes(replace(TAKEN, era=2))
+    new = bytes_of(replace(TAKEN, era=2))
     for model in (auditor, clerk):
         follower = _step(
-            [FakeMessage(at, said) for at, said in enumerate((_bytes(TAKEN), _bytes(MARK), _bytes(TAKEN), new))], model, Position(1, 0, 1)
+            [FakeMessage(at, said) for at, said in enumerate((bytes_of(TAKEN), bytes_of(MARK), bytes_of(TAKEN), new))],
+            model,
+            Position(1, 0, 1),
         )
         assert follower._owned[TICKETS, 0]["kept_v1"].era == 2
 
