@@ -84,6 +84,10 @@ class Following:
         self.kafka.messages += messages
         self.follower.step()
 
+    def give_poison(self) -> None:
+        """One record that the faulty model fails on."""
+        self.give(messages_of([registered(POISONED)]))
+
     def redrive(self, key: str) -> str | None:
         wanted = Request("ticket_status_v1", TICKETS, 0, key.encode())
         parked.request(self.db, [wanted], 1)
@@ -165,7 +169,7 @@ def test_redrive_fails_as_before_until_it_is_mended_and_then_gives_the_row_of_a_
 
 def test_what_comes_after_a_redrive_flows_again(database: str, faulty: tuple[Following, StatusWithAFault]) -> None:
     following, model = faulty
-    following.give(messages_of([registered(POISONED)]))
+    following.give_poison()
     model.fails_on = None
     following.redrive(POISONED)
 

@@ -4,9 +4,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from events.envelope import TICKETS
+import psycopg
+
+from events.envelope import FACTS, TICKETS
 from events.places import Place
 from events.tickets import TicketRefused
+from projectors import parked
+from projectors.parked import ParkedRecord
 from projectors.tokens import Token
 from tests.made import CONTACT, MORNING, NUMBER, closed, made, registered, taken
 
@@ -67,6 +71,24 @@ def test_merged_ticket_links_to_the_one_that_goes_on(follow: Follow, ask: Ask) -
     follow(registered(), closed(2, merged_into="RU-2025-000007"))
 
     assert {"rel": "merged_into", "href": "/v1/tickets/RU-2025-000007"} in ask(CARD).json()["links"]
+
+
+def test_card_says_that_records_about_its_ticket_wait_for_repair(follow: Follow, ask: Ask, database: str) -> None:
+    follow(registered(), registered("RU-2025-000002", contact_id=b"x" * 16))
+    before = ask(CARD).headers["etag"]
+    waiting = [
+        ParkedRecord("ticket_status_v1", TICKETS, 0, 7, NUMBER.encode(), MORNING, False, b"", "Poison", MORNING + 5_000_000),
+        ParkedRecord("desk_v1", FACTS, 3, 9, CONTACT.hex().encode(), MORNING, False, b"", "Poison", MORNING),
+    ]
+    with psycopg.connect(database) as db:
+        parked.add(db, waiting)
+        db.execute("INSERT INTO read_model_build VALUES ('ticket_status', 2, 1, 'ticket_status_v2', 'following', false)")
+        parked.add(db, [waiting[0]._replace(consumer="ticket_status_v2", key=b"RU-2025-000002")])
+
+    card, other = ask(CARD, headers={"If-None-Match": before}), ask("/v1/tickets/RU-2025-000002")
+
+    assert card.json()["parked"] == {"since": "2025-03-14T06:26:53.120000Z", "by": ["desk", "ticket_status"]}
+    assert other.json()["parked"] is None
 
 
 def numbers(count: int) -> list[str]:
