@@ -37,7 +37,8 @@ _SOURCE = Path(__file__).parent.parent
 
 # What a stack leaves in its folder; `down --wipe` removes these and nothing else. `jars` stays: it is a cache, no data.
 CONTENT: tuple[str, ...] = (
-    "kafka", "postgres", "postgres.new", "files", "logs", "kafka.properties", "log4j2.xml", "postgres.pass",
+    "kafka", "kafka-1", "kafka-2", "kafka-3", "postgres", "postgres.new", "files", "logs", "kafka.properties", "kafka-1.properties",
+    "kafka-2.properties", "kafka-3.properties", "log4j2.xml", "postgres.pass",
     "master.key", "token.key", "token.pub", "run.json", "lock",
 )  # fmt: skip
 
@@ -78,6 +79,7 @@ def _prepare(settings: Settings, units: Sequence[Unit]) -> list[Part]:
 
 
 def _bring_up(settings: Settings, parts: Sequence[Part], units: Sequence[Unit], supervisor: Supervisor, home: Home) -> None:
+    from deploy.doctor.examination import BEFORE_A_STACK, require_sound
     from deploy.topics import apply_topics
 
     servers = [_part_child(part, home) for part in parts]
@@ -87,6 +89,7 @@ def _bring_up(settings: Settings, parts: Sequence[Part], units: Sequence[Unit], 
         part.settle()
     require_foreign_parts(settings)
     apply_topics(settings.kafka_address)
+    require_sound(settings, BEFORE_A_STACK)
     processes = [_process_child(unit, settings, home) for unit in units]
     supervisor.add(processes)
     supervisor.wait_ready(processes, PROCESSES_LIMIT_S)

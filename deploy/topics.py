@@ -12,6 +12,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
+    ClusterMetadata,
     ConfigEntry,
     ConfigResource,
     NewTopic,
@@ -30,11 +31,12 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic as wanted or as found: name, number of partitions, the settings that count."""
+    """A topic as wanted or as found: name, number of partitions, the settings that count, how many brokers keep it (set at birth)."""
 
     name: str
     partitions: int
     settings: dict[str, str] = field(default_factory=dict)
+    copies: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Change:
 
 def desired_topics(brokers: int = 1) -> list[Topic]:
     """The topics of `schemas/topics.toml`, for a cluster of that many brokers (three or more: two copies must be written)."""
-    return [Topic(one.name, one.partitions, _settings(one, brokers)) for one in schemas.topics().values()]
+    return [Topic(one.name, one.partitions, _settings(one, brokers), min(3, brokers)) for one in schemas.topics().values()]
 
 
 def _settings(wanted: schemas.Topic, brokers: int) -> dict[str, str]:
@@ -59,6 +61,8 @@ def _settings(wanted: schemas.Topic, brokers: int) -> dict[str, str]:
         "message.timestamp.type": "LogAppendTime",
         "max.message.bytes": str(MAX_MESSAGE_BYTES),
         "min.insync.replicas": str(min(2, (brokers + 1) // 2)),
+        "retention.bytes": "-1",
+        "unclean.leader.election.enable": "false",
     }
 
 
@@ -106,8 +110,8 @@ class Cluster:
         self._admin = AdminClient({"bootstrap.servers": address, "log_level": 0, "reconnect.backoff.max.ms": 200})
 
     def brokers(self) -> int:
-        """How many brokers answer."""
-        return self._ask(lambda: len(self._admin.list_topics(timeout=_LIMIT_S).brokers))
+        """How many brokers the cluster has: those that answer, and those that are away but hold a copy of some topic."""
+        return self._ask(lambda: len(known_brokers(self._admin.list_topics(timeout=_LIMIT_S))))
 
     def topics(self, names: list[str]) -> dict[str, Topic]:
         """Those of the named topics that exist."""
@@ -139,7 +143,7 @@ class Cluster:
         return {name: Topic(name, len(answer.result(_LIMIT_S).partitions), settings[name]) for name, answer in described.items()}
 
     def _apply(self, changes: list[Change]) -> None:
-        new = [NewTopic(c.topic.name, c.topic.partitions, config=c.settings) for c in changes if c.kind == "create"]
+        new = [NewTopic(c.topic.name, c.topic.partitions, c.topic.copies, config=c.settings) for c in changes if c.kind == "create"]
         altered = [_resource(change) for change in changes if change.kind == "alter"]
         waiting = list(self._admin.create_topics(new, request_timeout=_LIMIT_S).values()) if new else []
         waiting += list(self._admin.incremental_alter_configs(altered, request_timeout=_LIMIT_S).values()) if altered else []
@@ -156,6 +160,11 @@ class Cluster:
             raise PartAway(f"Kafka at {self._address} refuses: {code.str() if isinstance(code, KafkaError) else code}") from None
         except FutureTimeout:
             raise PartAway(f"Kafka at {self._address} does not answer within {_LIMIT_S:.0f} s") from None
+
+
+def known_brokers(cluster: ClusterMetadata) -> set[int]:
+    """The brokers that answer, and those that are away but hold a copy of some topic."""
+    return {*cluster.brokers, *(node for topic in cluster.topics.values() for p in topic.partitions.values() for node in p.replicas)}
 
 
 def _resource(change: Change) -> ConfigResource:

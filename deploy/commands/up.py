@@ -9,16 +9,21 @@ from events.settings import Settings
 
 
 @click.command("up")
+@click.option(
+    "--brokers", type=click.Choice(["1", "3"]), help="Brokers of the local Kafka; a home keeps the number it was made with (default 1)."
+)
 @click.option("--detach", is_flag=True, help="Run aside; return when all is ready.")
 @click.option("--apart", is_flag=True, help="Each projector as a process of its own.")
 @click.option("--parts-only", is_flag=True, help="Only Kafka and Postgres, with topics and databases.")
 @click.option("--log-json", is_flag=True, hidden=True)
-def COMMAND(detach: bool, apart: bool, parts_only: bool, log_json: bool) -> None:  # noqa: N802 - the name the table looks for
+def COMMAND(brokers: str | None, detach: bool, apart: bool, parts_only: bool, log_json: bool) -> None:  # noqa: N802 - the name the table looks for
     """Start local parts and all processes, and keep them running until Ctrl-C or `hotline down`."""
     from deploy.processes import units_to_start
     from deploy.stack import run_stack, start_detached
 
     settings = Settings()
+    if brokers is not None:
+        settings = settings.model_copy(update={"brokers": int(brokers)})
     if detach:
         options = [option for option, chosen in (("--apart", apart), ("--parts-only", parts_only)) if chosen]
         start_detached(settings, *options)

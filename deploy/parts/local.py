@@ -20,16 +20,17 @@ _LOOK_S = 0.05
 
 
 def local_parts(settings: Settings, *, durable: bool = True) -> list[Part]:
-    """Parts to start here, in the order of their start. Heavy imports happen only for those."""
+    """Parts to start here, in the order of their start. Raises Unwilling where the home holds another number of brokers."""
     parts: list[Part] = []
     if settings.database_url is None or settings.vault_url is None:
         from deploy.parts.postgres import LocalPostgres
 
         parts.append(LocalPostgres(settings, durable=durable))
     if settings.kafka is None:
-        from deploy.parts.kafka import LocalKafka
+        from deploy.parts.kafka import local_brokers, require_same_number
 
-        parts.append(LocalKafka(settings))
+        require_same_number(settings)
+        parts += local_brokers(settings)
     return parts
 
 

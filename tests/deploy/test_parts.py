@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
+from pydantic import ValidationError
 
 from deploy.parts.identity import identity_for, outside_folder
 from deploy.parts.jars import Jar, locked, verified
@@ -16,7 +17,7 @@ from deploy.parts.kafka import FROZEN, LocalKafka
 from deploy.parts.local import LocalParts, local_parts
 from deploy.parts.ports import pick_free, require_free
 from deploy.parts.postgres import clear_stale_lock
-from deploy.problems import JarsRefused, PartAway, PortTaken
+from deploy.problems import JarsRefused, PartAway, PortTaken, Unwilling
 from events.settings import Settings
 
 LIMIT_S = 10.0
@@ -102,6 +103,49 @@ def test_broker_listens_on_loopback_only(tmp_path: Path) -> None:
     properties = LocalKafka(Settings(home=tmp_path, kafka_port=21000)).properties()
 
     assert properties["listeners"] == "PLAINTEXT://127.0.0.1:21000,CONTROLLER://127.0.0.1:21001"
+
+
+def test_three_brokers_vote_and_keep_everything_thrice_and_twice_before_it_counts(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, kafka_port=21000, brokers=3)
+
+    parts = [part for part in local_parts(settings) if isinstance(part, LocalKafka)]
+    properties = [part.properties() for part in parts]
+
+    assert settings.kafka_address == "127.0.0.1:21000,127.0.0.1:21100,127.0.0.1:21200"
+    assert [part.name for part in parts] == ["kafka-1", "kafka-2", "kafka-3"]
+    assert [shown["log.dirs"] for shown in properties] == [str(tmp_path / part.name) for part in parts]
+    assert {shown["controller.quorum.voters"] for shown in properties} == {"1@127.0.0.1:21001,2@127.0.0.1:21101,3@127.0.0.1:21201"}
+    assert {value for shown in properties for name, value in shown.items() if name.endswith("replication.factor")} == {"3"}
+    assert {value for shown in properties for name, value in shown.items() if name.endswith(("min.isr", "min.insync.replicas"))} == {"2"}
+
+
+def test_home_keeps_the_number_of_brokers_it_was_made_with(tmp_path: Path) -> None:
+    (tmp_path / "kafka-2").mkdir()  # the first broker's disk may be the one that is lost
+
+    assert Settings(home=tmp_path).broker_count == 3
+    with pytest.raises(Unwilling, match="was made with 3 brokers, not 1: start it with --brokers 3"):
+        local_parts(Settings(home=tmp_path, brokers=1))
+
+
+def test_home_of_one_broker_refuses_three(tmp_path: Path) -> None:
+    (tmp_path / "kafka").mkdir()
+
+    assert Settings(home=tmp_path).broker_count == 1
+    with pytest.raises(Unwilling, match="was made with 1 broker, not 3"):
+        local_parts(Settings(home=tmp_path, brokers=3))
+
+
+def test_broker_whose_disk_is_gone_is_said_at_once(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, kafka_port=21000, brokers=3)
+    (tmp_path / "kafka-3").touch()
+
+    with pytest.raises(PartAway, match="kafka-3 is no folder"):
+        LocalKafka(settings, 3).prepare()
+
+
+def test_two_brokers_are_not_to_be_had(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="1 or 3"):
+        Settings(home=tmp_path, brokers=2)
 
 
 @pytest.mark.parts

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 import pytest
+from confluent_kafka.admin import BrokerMetadata, ClusterMetadata, PartitionMetadata, TopicMetadata
 
 from deploy.problems import PartAway, Unwilling
-from deploy.topics import Change, Cluster, Topic, apply_topics, desired_topics, differences
+from deploy.topics import Change, Cluster, Topic, apply_topics, desired_topics, differences, known_brokers
 from events.settings import Settings
 
 TICKETS = Topic("hotline.tickets", 12, {"retention.ms": "-1", "cleanup.policy": "delete"})
@@ -50,7 +51,24 @@ def test_as_many_copies_must_be_written_as_the_cluster_can_lose_one_of(brokers: 
         "message.timestamp.type": "LogAppendTime",
         "max.message.bytes": "4194304",
         "min.insync.replicas": written,
+        "retention.bytes": "-1",
+        "unclean.leader.election.enable": "false",
     }
+
+
+@pytest.mark.parametrize(("brokers", "copies"), [(1, 1), (2, 2), (3, 3), (5, 3)])
+def test_as_many_brokers_keep_a_topic_as_there_are_up_to_three(brokers: int, copies: int) -> None:
+    assert {topic.copies for topic in desired_topics(brokers=brokers)} == {copies}
+
+
+def test_broker_that_is_away_still_counts_by_the_copies_it_should_keep() -> None:
+    """Else whoever applies topics while one is down would let records count with a single copy."""
+    cluster, topic, partition = ClusterMetadata(), TopicMetadata(), PartitionMetadata()
+    partition.replicas = [1, 2, 3]
+    topic.partitions = {0: partition}
+    cluster.brokers, cluster.topics = {1: BrokerMetadata(), 2: BrokerMetadata()}, {"hotline.contacts": topic}
+
+    assert known_brokers(cluster) == {1, 2, 3}
 
 
 def test_kafka_that_is_away_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
