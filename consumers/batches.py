@@ -5,6 +5,7 @@ an error here, named by what a person must know.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -13,6 +14,7 @@ from events.catalogue import TYPES_ON
 from events.envelope import Decision
 from events.outcomes import CauseSettled, EraOpened
 from events.places import Partition
+from events.wire import schemas
 from events.wire.codec import Codec, Undecodable, UnknownSchema
 from projectors.positions import FIRST_ERA, Position, Witness, witness_of
 from projectors.record import Record
@@ -33,6 +35,24 @@ class PastTheLog(Exception):
 
 class LogRewritten(Exception):
     """Another record stands where we have read one: the log was cut and written anew. Stop and call a person."""
+
+
+class LogDamaged(Exception):
+    """Bytes of the log are not those that were written. Stop and name the place."""
+
+
+class PartitionsAdded(Exception):
+    """The topic has more partitions than it was born with: keys lie elsewhere now, and their order is gone. Stop and call a person."""
+
+
+_BORN_WITH = {name: topic.partitions for name, topic in schemas.topics().items()}
+
+
+def require_known(partition: Partition) -> None:
+    """Raise PartitionsAdded for a partition that its topic was not born with."""
+    topic, number = partition
+    if number >= _BORN_WITH[topic]:
+        raise PartitionsAdded(f"{topic}/{number}: the topic was born with {_BORN_WITH[topic]} partitions")
 
 
 class Reader:
@@ -76,8 +96,7 @@ class Reader:
         for message in messages:
             if message.error() is not None:
                 raise_error(message)
-            topic, number, offset = _place_of(message)
-            place = (topic, number)
+            place, offset = _place_of(message)
             awaited = self._awaited.get(place)
             if awaited is None or place in held_up:
                 continue
@@ -86,16 +105,18 @@ class Reader:
             if offset < awaited:
                 continue
             if offset > awaited:
-                raise Hole(f"{topic}/{number}: expected {awaited}, got {offset}")
+                raise Hole(f"{place[0]}/{place[1]}: expected {awaited}, got {offset}")
             try:
-                record = self._record(message, topic, number, offset)
+                record = self._record(message, place, offset)
             except UnknownSchema as unknown:
-                log.warning("schema unknown", topic=topic, partition=number, offset=offset, schema_id=unknown.schema_id)
+                log.warning("schema unknown", topic=place[0], partition=place[1], offset=offset, schema_id=unknown.schema_id)
                 self.waits_for = unknown
                 held_up.add(place)
                 continue
             self._awaited[place] = offset + 1
-            batch.setdefault(place, []).append(record)
+            if (records := batch.get(place)) is None:
+                records = batch[place] = []
+            records.append(record)
             last[place] = message
         self.witness = {place: _witness(message) for place, message in last.items()}
         return batch
@@ -110,19 +131,22 @@ class Reader:
             if _witness(message) != witness:
                 raise LogRewritten(f"{place[0]}/{place[1]}: another record than {consumer} has read stands at {at}")
 
-    def _record(self, message: Message, topic: str, number: int, offset: int) -> Record:
+    def _record(self, message: Message, place: Partition, offset: int) -> Record:
         raw = message.value() or b""
         key = message.key() or b""
         appended_at = message.timestamp()[1] * 1000
         try:
             event = self._codec.decode(raw)
-            if type(event) in TYPES_ON[topic]:
-                return Record(topic, number, offset, key, appended_at, raw, event)
+            if type(event) in TYPES_ON[place[0]]:
+                return _make(Record, (*place, offset, key, appended_at, raw, event, "", False))  # half of what Record(…) takes
             reason = f"a {type(event).__name__} has no place on this topic"
         except Undecodable as undecodable:
             reason = str(undecodable)
-        log.warning("record unreadable", topic=topic, partition=number, offset=offset, reason=reason)
-        return Record(topic, number, offset, key, appended_at, raw, None, reason)
+        log.warning("record unreadable", topic=place[0], partition=place[1], offset=offset, reason=reason)
+        return Record(*place, offset, key, appended_at, raw, None, reason)
+
+
+_make = tuple.__new__
 
 
 def judge(records: list[Record], era: int) -> tuple[int, list[Record]]:
@@ -140,12 +164,14 @@ def judge(records: list[Record], era: int) -> tuple[int, list[Record]]:
 
 
 def raise_error(message: Message) -> None:
-    """Raise what a message that is none tells; PastTheLog when the offset we asked for is outside the log."""
+    """Raise what a message that is none tells: PastTheLog when our offset is outside the log, LogDamaged when a checksum is wrong."""
     error = message.error()
     if error is None:
         return
     if error.code() == KafkaError._AUTO_OFFSET_RESET:
         raise PastTheLog(f"{message.topic()}/{message.partition()}: {error.str()}")
+    if error.code() == KafkaError._BAD_MSG:
+        raise LogDamaged(f"{message.topic()}/{message.partition()}: {error.str()}")
     raise KafkaException(error)
 
 
@@ -169,9 +195,6 @@ def _witness(message: Message) -> Witness:
     return witness_of(message.leader_epoch(), message.key() or b"", message.value() or b"")
 
 
-def _place_of(message: Message) -> tuple[str, int, int]:
-    topic, partition, offset = message.topic(), message.partition(), message.offset()
-    assert topic is not None, "a record has a topic"
-    assert partition is not None, "a record has a partition"
-    assert offset is not None, "a record has an offset"
-    return topic, partition, offset
+def _place_of(message: Any) -> tuple[Partition, int]:
+    """Return partition and offset; a message without an error has them, whatever its type says."""
+    return (message.topic(), message.partition()), message.offset()

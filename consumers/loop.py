@@ -6,6 +6,9 @@ tells whether a COMMIT that nobody answered took place. Errors are named by what
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import wait as until_done
+from functools import partial
 from threading import Event as Flag
 from time import monotonic
 from typing import Any
@@ -13,15 +16,30 @@ from typing import Any
 import structlog
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from psycopg import Connection, OperationalError
-from psycopg.errors import IdleInTransactionSessionTimeout, UniqueViolation
+from psycopg.errors import IdleInTransactionSessionTimeout
 
-from consumers.batches import Batch, Hole, LogRewritten, PastTheLog, Reader, judge, places_of, raise_error, reached_by, size_of
-from consumers.parking import NOT_THE_RECORD, Share, TooManyParked, keys_that_wait
+from consumers.batches import (
+    Batch,
+    Hole,
+    LogDamaged,
+    LogRewritten,
+    PartitionsAdded,
+    PastTheLog,
+    Reader,
+    judge,
+    places_of,
+    raise_error,
+    reached_by,
+    require_known,
+    size_of,
+)
+from consumers.parking import NOT_THE_RECORD, Share, TooManyParked, TryAgain, keys_that_wait
 from events.crash_points import reached
 from events.places import Partition
 from events.reference import Parking
 from events.wire.codec import Codec, UnknownSchema
-from projectors import parked, positions
+from events.wire.elections import after_elections
+from projectors import database, parked, positions
 from projectors.model import ReadModel, consumer_of
 from projectors.positions import FIRST_ERA, Fenced, Move, Position, TopicReplaced
 from projectors.record import Record
@@ -29,17 +47,17 @@ from projectors.record import Record
 BATCH_RECORDS = 10_000
 _FIRST_WAIT_S = 0.5
 _REPORT_EVERY_S = 5.0
-_REDRIVE_EVERY_S = 1.0
+_REDRIVE_EVERY_S, _REDRIVES_AT_ONCE = 1.0, 10
+COMMIT_LIMIT_S = 240.0  # longer than the server lets a statement run, shorter than the group waits for us to poll
 _ANSWER_S = 5.0
 
 log = structlog.get_logger()
 
 #: After these nothing can go on by itself: the process says what it met and ends.
-CALL_A_PERSON = (Hole, PastTheLog, LogRewritten, TopicReplaced, TooManyParked)
+CALL_A_PERSON = (Hole, PastTheLog, LogRewritten, LogDamaged, TopicReplaced, PartitionsAdded, TooManyParked)
 
 #: After these, wait a moment and come back; everything else stops the process. An unknown schema means that a producer was deployed first.
-#: Two desks that meet the same idempotency key at once both write it: the later one comes back and finds the first.
-COME_BACK = (Fenced, UnknownSchema, UniqueViolation, OperationalError, IdleInTransactionSessionTimeout, KafkaException)
+COME_BACK = (Fenced, UnknownSchema, TryAgain, OperationalError, IdleInTransactionSessionTimeout, KafkaException)
 
 Applied = tuple[Share, list[Record]]
 
@@ -64,31 +82,64 @@ class Follower:
         self._owned: dict[Partition, dict[str, Position]] = {}
         self._reader = Reader(codec)
         self._failure: Exception | None = None
+        self._under_way: Future[None] | None = None  # the commit of the batch before
         self._progress = _Progress(tuple(self._shares))
         self._looked_for_requests_s = monotonic()
         topics = sorted({topic for model in models for topic in model.topics})
         consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke)
 
     def follow(self, stop: Flag) -> None:
-        """Follow the topics until `stop` is set; always leave the group on the way out."""
-        try:
-            while not stop.is_set():
-                self.step()
-        finally:
-            self._consumer.close()
-            self._db.close()
+        """Follow the topics until `stop` is set; always leave the group on the way out. While one batch is committed, the next is read."""
+        with ThreadPoolExecutor(1, thread_name_prefix="commit") as beside:
+            try:
+                while not stop.is_set():
+                    self._take(beside)
+                self._settle()
+            finally:
+                self._wait()
+                self._consumer.close()
+                self._db.close()
 
     def step(self) -> int:
         """Take one batch, if there is one, and commit it; return how many records it held."""
+        return self._take(None)
+
+    def _take(self, beside: Executor | None) -> int:
+        """Read a batch, let the one before come to its end, and commit this one, in `beside` if there is one; return its size.
+
+        The database is asked and the positions are looked at only when no commit is under way. What fails ends the follower with it,
+        and what was read meanwhile is dropped.
+        """
         batch = self._reader.read(self._within_the_log(self._read_batch()))
+        self._settle()
         if batch:
             reached("loop.polled")
-            self._commit(batch)
+            moves, shares = self._divide(batch)
+            if beside is None:
+                self._commit(batch, moves, shares)
+            else:
+                self._under_way = beside.submit(self._commit, batch, moves, shares)
         if self._reader.waits_for:
+            self._settle()
             raise self._reader.waits_for
         if monotonic() - self._looked_for_requests_s >= _REDRIVE_EVERY_S:
+            self._settle()
             self._redrive()
         return size_of(batch)
+
+    def _settle(self) -> None:
+        """Wait until no commit is under way, at most COMMIT_LIMIT_S; raise what it failed with."""
+        self._wait()
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            under_way.result()
+
+    def _wait(self) -> None:
+        """Wait as `_settle` does, but leave it to that to raise. A server that says nothing for so long is hung up on: the commit fails."""
+        if self._under_way is not None and not until_done([self._under_way], COMMIT_LIMIT_S).done:
+            log.warning("a commit is given up", after_s=COMMIT_LIMIT_S)
+            database.hang_up(self._db)
+            until_done([self._under_way], _ANSWER_S)
 
     def _read_batch(self) -> list[Message]:
         """Wait for one message, then take what is already here: low latency when quiet, large batches when busy."""
@@ -108,7 +159,7 @@ class Follower:
             if awaited is None:
                 continue
             partition = TopicPartition(*place, awaited)
-            first, end = self._consumer.get_watermark_offsets(partition, timeout=_ANSWER_S)
+            first, end = after_elections(partial(self._consumer.get_watermark_offsets, partition, timeout=_ANSWER_S))
             if awaited < first:
                 raise PastTheLog(f"{place[0]}/{place[1]}: the log begins at {first}; {awaited} to {first - 1} are lost")
             if awaited > end:
@@ -122,9 +173,8 @@ class Follower:
             raise_error(message)
         return False
 
-    def _commit(self, batch: Batch) -> None:
+    def _commit(self, batch: Batch, moves: Sequence[Move], shares: Sequence[Applied]) -> None:
         """Move the positions of every model past `batch` and apply its share, in one transaction; park what fails."""
-        moves, shares = self._divide(batch)
         try:
             with self._db.transaction():
                 self._move(moves)
@@ -137,6 +187,8 @@ class Follower:
             log.warning("a batch fails and is tried in parts", because=type(failure).__name__)
             self._commit_in_parts(moves, shares)
         reached("loop.committed")
+        for share, records in shares:
+            share.committed(len(records))
         for move in moves:
             self._owned[move.partition][move.consumer] = move.done()
         self._progress.committed(batch)
@@ -148,6 +200,7 @@ class Follower:
             self._move(moves)
             for share, records in shares:
                 share.apply_or_park(self._db, records)
+                share.require_few(len(records))
         log.warning("some wait parked", keys=keys_that_wait(self._shares.values()))
 
     def _move(self, moves: Sequence[Move]) -> None:
@@ -174,21 +227,23 @@ class Follower:
     def _redrive(self) -> None:
         """Try again what somebody asked for, as far as its partition is ours."""
         self._looked_for_requests_s = monotonic()
-        for wanted in parked.list_requests(self._db, list(self._shares)):
+        for wanted in parked.list_requests(self._db, list(self._shares), _REDRIVES_AT_ONCE):
             held = self._owned.get((wanted.topic, wanted.partition), {}).get(wanted.consumer)
             if held is not None:
                 self._shares[wanted.consumer].redrive(self._db, wanted, held, self._codec)
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Start each partition where we left it. An exception here would make the client start elsewhere: keep it for later."""
+        self._wait()
         try:
             for p in partitions:
                 place = (p.topic, p.partition)
+                require_known(place)
                 following = [name for name, share in self._shares.items() if p.topic in share.model.topics]
                 with self._db.transaction():
                     held = positions.claim(self._db, following, place, self._topic_ids[p.topic])
                 for name in following:
-                    self._shares[name].begin(self._db, place)
+                    self._shares[name].begin(self._db, place, held[name].next_offset)
                 self._owned[place] = held
                 p.offset = self._reader.begin(place, held)
             reached("loop.assigned")
@@ -197,6 +252,7 @@ class Follower:
             self._failure = failure
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._wait()
         for p in partitions:
             self._owned.pop((p.topic, p.partition), None)
             self._reader.end((p.topic, p.partition))

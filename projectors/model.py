@@ -6,13 +6,15 @@ row is fed by one partition of one topic. What joins topics is joined when it is
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Protocol
+from functools import cached_property, partial
+from typing import Any, Protocol, TypeVar
 
 from psycopg import Connection, sql
+from psycopg.types.string import BytesBinaryDumper
 
 from events.envelope import Decision, Event
 from projectors.record import Record
+from projectors.remembering import memory_of
 
 #: Up to so many rows go without a stage: a transaction that touches one empties it at its end, which takes longer than they do.
 FEW_ROWS = 20
@@ -62,7 +64,9 @@ class VersionHole(Exception):
     """A ticket's version jumps: something before it is missing. Call a person."""
 
 
+R = TypeVar("R")
 Handlers = Mapping[type[Event], Callable[[Any, Any], Any]]
+_make = tuple.__new__
 
 
 def fold(handlers: Handlers, row: Any, event: Decision) -> Any:
@@ -76,7 +80,25 @@ def fold(handlers: Handlers, row: Any, event: Decision) -> Any:
         raise VersionHole(f"{event.number}: version {event.version} after {seen}")
     handler = handlers.get(type(event))
     changed = handler(row, event) if handler else row
-    return changed._make((changed[0], event.version, event.event_id, *changed[3:]))  # seven tenths of what _replace takes
+    if changed[1] == event.version:
+        return changed
+    return _make(type(changed), (changed[0], event.version, event.event_id, *changed[3:]))
+
+
+def changing(row: type[R], *columns: str) -> Callable[..., R]:
+    """Return a function of a `row`, a NamedTuple of number, version, last_event_id and more, of an event, and of new values of `columns`.
+
+    It returns the row with these, and with the event's version and id. As `_replace` does, but in a fifth of the time, because the copy is
+    written out from the names of the columns: this runs for every decision.
+    """
+    names: tuple[str, ...] = row._fields  # type: ignore[attr-defined]  # no type says that a class is a NamedTuple
+    new = {"version": "event.version", "last_event_id": "event.event_id", **{column: f"new_{column}" for column in columns}}
+    values = ", ".join(new.get(name, f"row[{place}]") for place, name in enumerate(names))
+    arguments = ", ".join(f"new_{names[names.index(column)]}" for column in columns)
+    scope: dict[str, Any] = {"make": _make, "Row": row}
+    exec(f"def change(row, event, {arguments}):\n    return make(Row, ({values}))", scope)  # noqa: S102 - our own names
+    change: Callable[..., R] = scope["change"]
+    return change
 
 
 @dataclass(frozen=True)
@@ -98,7 +120,7 @@ class Table:
         if len(rows) <= self._few_rows:
             db.execute(self._merge_few, [list(column) for column in zip(*rows, strict=True)])
             return
-        db.execute(self._make_stage)
+        db.execute(self._make_stage, prepare=False)  # two statements in one go: no server prepares that
         self._copy(db, self._copy_to_stage, rows)
         db.execute(self._merge)
 
@@ -106,8 +128,16 @@ class Table:
         """Add `rows` whose keys cannot be there, straight by COPY."""
         self._copy(db, self._copy_to_table, rows)
 
+    def append_packed(self, db: Connection[Any], pieces: Iterable[bytes]) -> None:
+        """Add rows whose keys cannot be there; `pieces` are one binary COPY of all columns in their order."""
+        with db.cursor().copy(self._copy_to_table) as copy:
+            for piece in pieces:
+                copy.write(piece)
+
     def _copy(self, db: Connection[Any], statement: sql.Composed, rows: Iterable[tuple[Any, ...]]) -> None:
-        with db.cursor().copy(statement) as copy:
+        cursor = db.cursor()
+        cursor.adapters.register_dumper(bytes, BytesBinaryDumper)  # the one that psycopg finds for bytea is three times as slow
+        with cursor.copy(statement) as copy:
             copy.set_types(list(self.columns.values()))
             for row in rows:
                 copy.write_row(row)
@@ -122,7 +152,9 @@ class Table:
 
     @cached_property
     def _make_stage(self) -> sql.Composed:
-        return sql.SQL("CREATE TEMP TABLE IF NOT EXISTS {} (LIKE {}) ON COMMIT DELETE ROWS").format(self._stage, sql.Identifier(self.name))
+        # A commit empties it; within one transaction, where a batch is tried in parts, each part must find it empty too.
+        make = sql.SQL("CREATE TEMP TABLE IF NOT EXISTS {0} (LIKE {1}) ON COMMIT DELETE ROWS; DELETE FROM {0}")
+        return make.format(self._stage, sql.Identifier(self.name))
 
     @cached_property
     def _copy_to_stage(self) -> sql.Composed:
@@ -159,7 +191,7 @@ class TicketRows:
     """One row per ticket: load the rows a batch touches, fold in memory, write each changed row once."""
 
     table: Table  # on_conflict="replace", key: the number
-    row: Callable[..., Any]  # a NamedTuple with the table's columns: number, version, last_event_id, and the rest
+    row: type[Any]  # a NamedTuple with the table's columns: number, version, last_event_id, and the rest
     handlers: Handlers = field(repr=False)
 
     def fold_into(self, db: Connection[Any], decisions: Iterable[Decision]) -> None:
@@ -169,10 +201,18 @@ class TicketRows:
         after = dict(before)
         for decision in decisions:
             after[decision.number] = fold(self.handlers, after.get(decision.number), decision)
-        self.table.write(db, [row for number, row in after.items() if row is not before.get(number)])
+        changed = {number: row for number, row in after.items() if row is not before.get(number)}
+        self.table.write(db, list(changed.values()))
+        if (memory := memory_of(db)) is not None:
+            memory.keep(self.table.name, changed)
 
     def _load(self, db: Connection[Any], numbers: set[str]) -> dict[str, Any]:
-        return {row[0]: self.row(*row) for row in db.execute(self._select, [sorted(numbers)])}
+        if (memory := memory_of(db)) is not None:
+            return memory.recall(self.table.name, numbers, partial(self._find, db))
+        return self._find(db, numbers)
+
+    def _find(self, db: Connection[Any], numbers: Iterable[str]) -> dict[str, Any]:
+        return {row[0]: _make(self.row, row) for row in db.execute(self._select, [sorted(numbers)], binary=True)}
 
     @cached_property
     def _select(self) -> sql.Composed:

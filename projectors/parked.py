@@ -95,6 +95,15 @@ def keys_of(db: Connection[Any], consumer: str, partition: Partition) -> set[byt
     return {bytes(key) for (key,) in db.execute(query, [consumer, *partition])}
 
 
+def count_since(db: Connection[Any], consumer: str, partition: Partition, offset: int) -> int:
+    """Return how many records that failed by themselves wait for `consumer` in a partition, from `offset` on."""
+    query = """
+        SELECT count(*) FROM parked WHERE consumer = %s AND topic = %s AND partition = %s AND "offset" >= %s AND reason <> %s
+    """
+    row = db.execute(query, [consumer, *partition, offset, BEHIND]).fetchone()
+    return int(row[0]) if row else 0
+
+
 def list_records(db: Connection[Any], wanted: Request) -> list[ParkedRecord]:
     """Return what waits under one key, in the order of the log."""
     query = f"""
@@ -120,12 +129,13 @@ def request(db: Connection[Any], wanted: Iterable[Request], now_us: int) -> None
         )
 
 
-def list_requests(db: Connection[Any], consumers: Sequence[str]) -> list[Request]:
-    """Return the requests to `consumers` that nobody has tried yet, the oldest first."""
+def list_requests(db: Connection[Any], consumers: Sequence[str], limit: int) -> list[Request]:
+    """Return at most `limit` requests to `consumers` that nobody has tried yet, the oldest first."""
     query = """
-        SELECT consumer, topic, partition, key FROM redrive_request WHERE result IS NULL AND consumer = ANY(%s) ORDER BY requested_at, key
+        SELECT consumer, topic, partition, key FROM redrive_request WHERE result IS NULL AND consumer = ANY(%s)
+        ORDER BY requested_at, key LIMIT %s
     """
-    return [Request(*row) for row in db.execute(query, [list(consumers)])]
+    return [Request(*row) for row in db.execute(query, [list(consumers), limit])]
 
 
 def answer(db: Connection[Any], wanted: Request, result: str) -> None:
@@ -135,10 +145,24 @@ def answer(db: Connection[Any], wanted: Request, result: str) -> None:
     )
 
 
-def find_answers(db: Connection[Any], wanted: Iterable[Request]) -> dict[Request, str | None]:
+def find_answers(db: Connection[Any], wanted: Sequence[Request]) -> dict[Request, str | None]:
     """Return how requests ended; None for one that nobody has tried yet."""
-    found = {Request(*row[:4]): row[4] for row in db.execute("SELECT consumer, topic, partition, key, result FROM redrive_request")}
+    rows = db.execute(
+        """
+        SELECT consumer, topic, partition, key, result FROM redrive_request
+        JOIN unnest(%s::text[], %s::text[], %s::int[], %s::bytea[]) AS w (consumer, topic, partition, key)
+            USING (consumer, topic, partition, key)
+        """,
+        [list(column) for column in zip(*wanted, strict=True)],
+    )
+    found = {Request(*row[:4]): row[4] for row in rows}
     return {one: found.get(one) for one in wanted}
+
+
+def forget_requests(db: Connection[Any], wanted: Sequence[Request]) -> None:
+    """Forget requests: whoever asked has heard how they ended, or waits no longer."""
+    with db.cursor() as cursor:
+        cursor.executemany("DELETE FROM redrive_request WHERE consumer = %s AND topic = %s AND partition = %s AND key = %s", wanted)
 
 
 def list_keys(db: Connection[Any], key: bytes | None = None, limit: int = 1_000) -> list[ParkedKey]:

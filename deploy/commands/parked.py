@@ -37,7 +37,7 @@ def shown(one: Any) -> dict[str, Any]:
 
 def line(seen: dict[str, Any]) -> str:
     """Return a parked key as a line for people."""
-    from deploy.commands.tail import visible
+    from deploy.commands.log.lines import visible
 
     place = f"{seen['topic']}/{seen['partition']}/{seen['first_offset']}"
     key = visible(seen["key"])

@@ -35,10 +35,11 @@ def COMMAND(key: str, dry_run: bool, as_json: bool) -> int:  # noqa: N802 - the 
         wanted = {Request(one.consumer, one.topic, one.partition, one.key): shown(one) for one in waiting}
         if not wanted and not as_json:
             click.echo(f"nothing is parked under {key}")
-        if dry_run:
+        if dry_run or not wanted:
             return _say([{**seen, "result": "not tried"} for seen in wanted.values()], as_json, code=FOUND if wanted else DONE)
         parked.request(db, wanted, time.time_ns() // 1000)
         answers = _answers(db, list(wanted))
+        parked.forget_requests(db, list(wanted))
     results = [{**seen, "result": answers[one]} for one, seen in wanted.items()]
     if None in answers.values():
         return _say(results, as_json, code=AWAY)

@@ -10,14 +10,11 @@ For a record of an id, a time, an offset, a name of a queue and a sealed text, t
     def decode(b):
         p = 5
         e = new(Draft)                                         # the event's twin that may still be written to
-        e.event_id = b[p : (p := p + 16)]
-        w, x, y, z = quads(b, p)                               # a time of our century has eight bytes: four pairs, looked up
-        n = FIRST[w] | FIRST[x] << 14 | FIRST[y] << 28 | LAST[z] << 42
-        if n < SHORT or n & 1:                                 # any other number of bytes: before 1979 or after 3111
+        e.event_id, x, y, z = FIXED(b, p)                      # a time of our century has eight bytes: two pairs, and four at once
+        p += 24
+        if (n := FIRST[x] | SECOND[y]) & 1:                    # any other number of bytes: before 1979 or after 3111
             raise Undecodable("…")                             # nobody could put it into a calendar
-        else:
-            e.occurred_at = n >> 1
-            p += 8
+        e.occurred_at = (n >> 1) + LAST[z]                     # the last four bytes change every 134 s: they are remembered
         if (n := b[p]) < 128:                                  # a number of one byte, of two, of more
             e.offset_min = ZIGZAG[n]
             p += 1
@@ -27,10 +24,9 @@ For a record of an id, a time, an offset, a name of a queue and a sealed text, t
         else:
             e.offset_min, p = integer(b, p, 32)
         if k := STEP[b[p]]:                                    # a length of one byte: how far the next field is
-            e.queue = b[p + 1 : (p := p + k)].decode()
+            t = b[p + 1 : (p := p + k)]
         elif …                                                 # a length of two bytes, of more
-        if NUL in e.queue:                                     # a stranger's text that would stop every table
-            raise Undecodable("…")
+        e.queue = WORDS.get(t) or word(t)                      # most texts are one of few: the same object each time
         if (n := b[p]) == 0:                                   # first branch of the union: null
             e.question = None
             p += 1
@@ -60,8 +56,11 @@ Avro = str | list[Any] | dict[str, Any]
 """A type as a schema's JSON says it: a name, a union, or an object."""
 EARLIEST_US, LATEST_US = 1 << 48, (1 << 55) - 1
 """Times are numbers of eight bytes, years 1979 to 3111: what lies outside stops every calendar, so it is no time."""
-_NO_MOMENT = "raise Undecodable('a time outside the years 1979 to 3111')"
+_NO_TIME = "a time outside the years 1979 to 3111"
+_NO_MOMENT = f"raise Undecodable('{_NO_TIME}')"
 _TIME_BYTES = 8
+_ONE_OF_MANY = ("number", "target", "idempotency_key")
+"""Fields whose texts seldom come again: not worth remembering."""
 _SYMBOLS_IN_A_BYTE = 64
 
 
@@ -104,28 +103,66 @@ def _count(b: bytes, p: int, item_bytes: int) -> tuple[int, int]:
     return n, p
 
 
-def _pairs(last_more: int) -> list[int]:
-    """Two bytes of a number → their 14 bits, or -1 where the first is not to be followed or the second contradicts `last_more` (0, 128)."""
+def _pairs(shift: int) -> list[int]:
+    """Two bytes of a number that others follow → their 14 bits, moved up by `shift`, or -1, which is odd, where they are no such bytes."""
     table = [-1] * 65536
     for high in range(128):
         for low in range(128):
-            table[(high | last_more) << 8 | low | 128] = high << 7 | low
+            table[(high | 128) << 8 | low | 128] = (high << 7 | low) << shift
     return table
+
+
+class _LastOfTimes(dict[int, int]):
+    """The last four of a time's eight bytes → what they add to it. Bounded: when there is no more room, it begins anew."""
+
+    def __missing__(self, four: int) -> int:
+        if four & _TOP_BITS != _MORE_MORE_MORE_LAST or not four >> 24:
+            raise Undecodable(_NO_TIME)
+        if len(self) >= _MOST_LASTS:
+            self.clear()
+        bits = sum((four >> 8 * place & 127) << 7 * place for place in range(4))
+        self[four] = bits << 27
+        return self[four]
+
+
+_MOST_LASTS = 4_096
+_TOP_BITS, _MORE_MORE_MORE_LAST = 0x80808080, 0x00808080  # the first of the four bytes is the lowest
+_WORDS: dict[bytes, str] = {}
+_MOST_WORDS, _LONGEST_WORD_BYTES = 4_096, 32
+
+
+def _text(raw: bytes) -> str:
+    """Return `raw` as text; NUL, a stranger's, would stop every table."""
+    text = raw.decode()
+    if "\0" in text:
+        raise Undecodable("a text holds NUL, which no table can")
+    return text
+
+
+def _word(raw: bytes) -> str:
+    """Return `raw` as text, and remember it if it is short; when there is no more room, remembering begins anew."""
+    text = _text(raw)
+    if len(raw) <= _LONGEST_WORD_BYTES:
+        if len(_WORDS) >= _MOST_WORDS:
+            _WORDS.clear()
+        _WORDS[raw] = text
+    return text
 
 
 _READERS: dict[str, Any] = {
     "Undecodable": Undecodable,
+    "WORDS": _WORDS,
+    "word": _word,
+    "text": _text,
     "integer": _integer,
     "length": _length,
     "count": _count,
-    "quads": Struct("<4H").unpack_from,
-    "FIRST": _pairs(128),
-    "LAST": _pairs(0),
-    "SHORT": 1 << 49,
+    "FIRST": _pairs(0),
+    "SECOND": _pairs(14),
+    "LAST": _LastOfTimes(),
     "ZIGZAG": tuple(n >> 1 ^ -(n & 1) for n in range(1 << 14)),
     "STEP": tuple(0 if n & 129 else 1 + (n >> 1) for n in range(256)),
     "TRUTH": (False, True),
-    "NUL": "\0",
     "new": object.__new__,
 }
 
@@ -200,16 +237,21 @@ def _read_record(source: _Source, into: str, kind: type, written: list[Any], rea
     hints = get_type_hints(kind)
     wanted = {one.name for one in fields(kind)}
     source.write(f"{into} = new({source.constant('Draft', _draft(kind))})")
-    for place, one in enumerate(written):
+    place = 0
+    while place < len(written):
+        one = written[place]
         target = f"{into}.{one['name']}" if one["name"] in wanted else "_"
-        rest_bytes = sum(source.least_bytes(later["type"]) for later in written[place:])
-        is_time = one["name"].endswith("_at")
-        if is_time and one["type"] == "long" and rest_bytes >= _TIME_BYTES:
-            _read_time(source, target)
+        if together := _fixed_ones(source, written[place:]):
+            _read_fixed(source, into, wanted, together)
+            place += len(together)
+            continue
+        if one["type"] == "string" and one["name"] in _ONE_OF_MANY:
+            _read_text(source, target, "text(t)")
         else:
             _read(source, target, one["type"], hints.get(one["name"]))
-            if is_time:
-                source.write(f"if {target} is not None and not {EARLIEST_US} <= {target} <= {LATEST_US}:", f"    {_NO_MOMENT}")
+        if one["name"].endswith("_at"):
+            source.write(f"if {target} is not None and not {EARLIEST_US} <= {target} <= {LATEST_US}:", f"    {_NO_MOMENT}")
+        place += 1
     defaults = {one["name"]: one["default"] for one in read if "default" in one}
     for name in sorted(wanted - {one["name"] for one in written}):
         if name not in defaults:
@@ -228,10 +270,9 @@ def _read(source: _Source, into: str, avro: Avro, hint: object) -> None:
     elif avro == "long":
         _read_number(source, into, 64)
     elif avro == "string":
-        _read_text(source, into, ".decode()")
-        source.write(f"if NUL in {into}:", "    raise Undecodable('a text holds NUL, which no table can')")
+        _read_text(source, into, "WORDS.get(t) or word(t)")
     elif avro == "bytes":
-        _read_text(source, into, "")
+        _read_text(source, into, "t")
     elif avro == "boolean":
         source.write(f"{into} = TRUTH[b[p]]", "p += 1")
     elif isinstance(avro, dict) and avro["type"] == "fixed":
@@ -244,9 +285,37 @@ def _read(source: _Source, into: str, avro: Avro, hint: object) -> None:
         raise NoDecoder(f"no way to read {avro}")
 
 
-def _read_time(source: _Source, into: str) -> None:
-    source.write("w, x, y, z = quads(b, p)", "n = FIRST[w] | FIRST[x] << 14 | FIRST[y] << 28 | LAST[z] << 42")
-    source.write("if n < SHORT or n & 1:", f"    {_NO_MOMENT}", "else:", f"    {into} = n >> 1", "    p += 8")
+def _fixed_ones(source: _Source, written: list[Any]) -> list[Any]:
+    """Return as many of the first fields as have a fixed number of bytes: ids, and times where eight bytes are left for each."""
+    found = []
+    for place, one in enumerate(written):
+        kind = source.resolve(one["type"])
+        is_fixed = isinstance(kind, dict) and kind["type"] == "fixed"
+        is_time = kind == "long" and one["name"].endswith("_at")
+        rest_bytes = sum(source.least_bytes(later["type"]) for later in written[place:])
+        if not is_fixed and not (is_time and rest_bytes >= _TIME_BYTES):
+            break
+        found.append(one)
+    return found
+
+
+def _read_fixed(source: _Source, into: str, wanted: set[str], together: list[Any]) -> None:
+    """Write the lines that read neighbours of a fixed number of bytes in one step."""
+    parts, names, size, times = "", [], 0, []
+    for place, one in enumerate(together):
+        kind = source.resolve(one["type"])
+        target = f"{into}.{one['name']}" if one["name"] in wanted else "_"
+        if isinstance(kind, dict):
+            parts, size = f"{parts}{kind['size']}s", size + kind["size"]
+            names.append(target)
+        else:
+            parts, size = f"{parts}2HI", size + _TIME_BYTES
+            bits = [f"{letter}{place}" for letter in "xyz"]
+            names += bits
+            times.append((target, *bits))
+    source.write(f"{', '.join(names)}, = {source.constant('FIXED', Struct(f'<{parts}').unpack_from)}(b, p)", f"p += {size}")
+    for target, x, y, z in times:
+        source.write(f"if (n := FIRST[{x}] | SECOND[{y}]) & 1:", f"    {_NO_MOMENT}", f"{target} = (n >> 1) + LAST[{z}]")
 
 
 def _read_number(source: _Source, into: str, bits: int) -> None:
@@ -255,11 +324,13 @@ def _read_number(source: _Source, into: str, bits: int) -> None:
     source.write("else:", f"    {into}, p = integer(b, p, {bits})")
 
 
-def _read_text(source: _Source, into: str, end: str) -> None:
-    source.write("if k := STEP[b[p]]:", f"    {into} = b[p + 1 : (p := p + k)]{end}")
+def _read_text(source: _Source, into: str, value: str) -> None:
+    """Write the lines that read bytes behind their length into `t`, and what `value` makes of them into `into`."""
+    source.write("if k := STEP[b[p]]:", "    t = b[p + 1 : (p := p + k)]")
     source.write("elif not (n := b[p]) & 1 and 0 < (m := b[p + 1]) < 128:", "    p += 2")
-    source.write(f"    {into} = b[p : (p := p + ((n & 127 | m << 7) >> 1))]{end}")
-    source.write("else:", "    n, p = length(b, p)", f"    {into} = b[p : (p := p + n)]{end}")
+    source.write("    t = b[p : (p := p + ((n & 127 | m << 7) >> 1))]")
+    source.write("else:", "    n, p = length(b, p)", "    t = b[p : (p := p + n)]")
+    source.write(f"{into} = {value}")
 
 
 def _read_nullable(source: _Source, into: str, branches: list[Any], hint: object) -> None:

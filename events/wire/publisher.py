@@ -11,6 +11,7 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from events.crash_points import reached
 from events.envelope import Event
 from events.places import Place
 from events.wire.codec import Codec, Encoded
@@ -74,6 +75,7 @@ class Publisher:
             answer.set_exception(OutcomeUnknown("the producer met a fatal error; begin again with a new one"))
             return answer
         chosen: dict[str, Any] = {} if partition is None else {"partition": partition}
+        reached("publisher.submitting")
         try:
             self._producer.produce(
                 record.topic,
@@ -83,6 +85,7 @@ class Publisher:
                 on_delivery=lambda error, message: self._settle(answer, error, message),
                 **chosen,
             )
+            reached("publisher.submitted")
         except BufferError:
             answer.set_exception(NotTaken("too many records wait for Kafka"))
         except KafkaException as refused:
@@ -131,6 +134,7 @@ class Publisher:
         if topic is None or partition is None or offset is None:
             answer.set_exception(OutcomeUnknown("acknowledged without a place"))
             return
+        reached("publisher.acknowledged")
         answer.set_result(Place(topic, partition, offset))
 
     def _fail(self, answer: "Future[Place]", error: KafkaError, *, refused_locally: bool) -> None:

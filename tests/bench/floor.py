@@ -58,7 +58,7 @@ def make_ready(records: Sequence[Record]) -> list[Ready]:
             rows[number] = touched[number] = fold(ticket_status.HANDLERS, rows.get(number), record.event)
         moves = [(partition, before.get(partition, 0), end) for partition, end in ends.items() if before.get(partition, 0) != end]
         status = packed(list(ticket_status.TABLE.columns.values()), touched.values())
-        audit = packed(list(audit_log.TABLE.columns.values()), map(audit_log._row, batch))
+        audit = b"".join(audit_log.packed(batch))
         ready.append(Ready(moves, audit, status, len(touched)))
     return ready
 

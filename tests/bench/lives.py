@@ -62,10 +62,10 @@ class Lives:
 
     def decisions(self, most: int) -> list[Decision]:
         """Return the first `most` decisions."""
-        return [decision for decision, _ in zip(self._endless(), range(most), strict=False)]
+        return [decision for decision, _ in zip(self.endless(), range(most), strict=False)]
 
-    def _endless(self) -> Iterator[Decision]:
-        """Tickets open one after the other; their next steps wait on a heap for their time."""
+    def endless(self) -> Iterator[Decision]:
+        """Yield decisions for ever. Tickets open one after the other; their next steps wait on a heap for their time."""
         waiting: list[tuple[int, int, Iterator[Decision]]] = []
         for place in count(1):
             now_us = _FIRST_AT_US + place * _BETWEEN_TICKETS_US

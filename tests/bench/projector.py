@@ -11,11 +11,11 @@ from tests.bench.floor import MODELS
 
 
 def main() -> None:
-    """Follow with both models as the only member of a group."""
+    """Follow with both models as a member of the group."""
     configure("projector")
     stop = Flag()
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop.set())
-    run(Settings(), stop, MODELS, group=f"bench-{sys.argv[1]}")
+    run(Settings(), stop, MODELS, group=sys.argv[1])
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from tests.bench.figures import Figure, percentiles_ms
 from tests.bench.line import Line, get, lines
 from tests.bench.lives import Lives
 from tests.bench.project import preload
-from tests.bench.stack import bare_port, child, own_stack, processes
+from tests.bench.stack import bare_port, child, cpu_s, own_stack, processes
 from tests.waiting import until
 
 DECISIONS = 15_000
@@ -39,7 +39,6 @@ SECONDS = 2.5
 _LIMIT_S = 30.0
 _GOAL = 0.3
 _OK = 200
-_USER, _SYSTEM = 11, 12  # places after the name in /proc/PID/stat
 
 
 class _Load(NamedTuple):
@@ -112,12 +111,6 @@ def _served(settings: Settings, command: Command, port: int) -> Iterator[int]:
         yield process.pid
 
 
-def _cpu_s(pid: int) -> float:
-    """Return the seconds of processor that a process has taken, all its threads together."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[_USER]) + int(fields[_SYSTEM])) / os.sysconf("SC_CLK_TCK")
-
-
 def _cores() -> tuple[int, int]:
     """Return the server's core and the client's; one machine may have but one."""
     there = sorted(os.sched_getaffinity(0))
@@ -155,9 +148,9 @@ def _ask(port: int, server: int, requests: Sequence[bytes], connections: int) ->
     everywhere = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {_cores()[1]})
     try:
-        began, worked, served = perf_counter(), process_time(), _cpu_s(server)
+        began, worked, served = perf_counter(), process_time(), cpu_s(server)
         uvloop.run(load())
-        took_s, worked_s, served_s = perf_counter() - began, process_time() - worked, _cpu_s(server) - served
+        took_s, worked_s, served_s = perf_counter() - began, process_time() - worked, cpu_s(server) - served
     finally:
         os.sched_setaffinity(0, everywhere)
     return _Load(len(waits_s) / took_s, waits_s, worked_s / took_s, served_s / took_s)

@@ -26,6 +26,7 @@ _PORTS = 6  # Kafka, its controller, Postgres, the two applications, a bare one 
 _STOP_LIMIT_S = 30
 _START_LIMIT_S = 30.0
 _LOOK_LIMIT_S = 2.0
+_USER, _SYSTEM = 11, 12  # places after the name in /proc/PID/stat
 
 
 @contextmanager
@@ -90,3 +91,9 @@ def child(command: Command, log: Path, cores: set[int] | None = None) -> Iterato
         life = Life.of(process.pid)
         end([life] if life else [], signal.SIGTERM, _STOP_LIMIT_S)
         process.wait(_STOP_LIMIT_S)
+
+
+def cpu_s(pid: int) -> float:
+    """Return the seconds of processor that a process has taken, all its threads together."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[_USER]) + int(fields[_SYSTEM])) / os.sysconf("SC_CLK_TCK")

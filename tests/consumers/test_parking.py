@@ -10,17 +10,18 @@ import psycopg
 import pytest
 from confluent_kafka import TopicPartition
 from psycopg import Connection
-from psycopg.errors import UndefinedTable
+from psycopg.errors import UndefinedTable, UniqueViolation
 
 from consumers.loop import Follower
-from consumers.parking import TooManyParked
+from consumers.parking import TooManyParked, TryAgain
 from events.envelope import TICKETS, Decision, Event
 from events.reference import Parking
 from events.wire.codec import load_codec
+from events.wire.schemas import FIRST_ID
 from projectors import database as doors
 from projectors import parked
 from projectors.model import Handlers, TicketRows
-from projectors.parked import ParkedKey, Request
+from projectors.parked import ParkedKey, ParkedRecord, Request
 from projectors.record import Record
 from projectors.ticket_status import HANDLERS, ROWS, TICKET_STATUS, TicketStatus
 from tests.consumers.fake_kafka import FakeConsumer, FakeMessage, messages_of
@@ -61,6 +62,7 @@ class StatusWithAFault:
     views: str = TICKET_STATUS.views
     wants_all: bool = False
     said: list[tuple[int, str]] = field(default_factory=list)
+    try_again_after: tuple[type[Exception], ...] = ()
 
     def apply(self, db: Connection[Any], records: Sequence[Record]) -> None:
         rows = ROWS if self.fails_on is None else TicketRows(ROWS.table, TicketStatus, _failing_on(self.fails_on))
@@ -73,11 +75,11 @@ class StatusWithAFault:
 class Following:
     """A follower that owns one partition and is given what lies there."""
 
-    def __init__(self, address: str, model: Any, limits: Parking = LIMITS) -> None:
+    def __init__(self, address: str, *models: Any, limits: Parking = LIMITS) -> None:
         self.db = doors.connect(address, "test")
-        doors.prepare(self.db, (model,))
+        doors.prepare(self.db, models)
         self.kafka = FakeConsumer([])
-        self.follower = Follower(self.kafka, self.db, (model,), load_codec(), {TICKETS: "born-once"}, limits)  # type: ignore[arg-type]
+        self.follower = Follower(self.kafka, self.db, models, load_codec(), {TICKETS: "born-once"}, limits)  # type: ignore[arg-type]
         self.follower._on_assign(self.kafka, [TopicPartition(TICKETS, 0)])  # type: ignore[arg-type]
 
     def give(self, messages: Sequence[FakeMessage]) -> None:
@@ -106,8 +108,8 @@ def begin(database: str) -> Iterator[Begin]:
     """Begins followers on the test's database; their sessions end with the test."""
     begun: list[Following] = []
 
-    def begin(model: Any) -> Following:
-        begun.append(Following(database, model))
+    def begin(*models: Any) -> Following:
+        begun.append(Following(database, *models))
         return begun[-1]
 
     yield begin
@@ -203,18 +205,18 @@ def test_two_decisions_for_one_version_are_parked_as_a_fork_and_never_taken_for_
     assert _versions(database) == {"RU-2025-001234": 2}
 
 
-def test_unreadable_bytes_among_decisions_hold_that_ticket_alone_and_are_passed_by_on_redrive(database: str, begin: Begin) -> None:
+def test_garbage_under_a_tickets_number_stops_nobody_and_a_decision_that_nobody_can_read_shows_as_a_hole(
+    database: str, begin: Begin
+) -> None:
     following = begin(TICKET_STATUS)
-    before, after = messages_of([registered("RU-2025-000001"), registered("RU-2025-000002")]), messages_of([taken(2, "RU-2025-000001")], 3)
-    garbage = FakeMessage(2, b"garbage", named=b"RU-2025-000001")
+    strangers, ours = FakeMessage(2, b"garbage", named=b"RU-2025-000001"), FakeMessage(3, b"broken", named=b"RU-2025-000002")
+    first = messages_of([registered("RU-2025-000001"), registered("RU-2025-000002")])
 
-    following.give([*before, garbage, *after])
-    waited = _versions(database)
-    answer = following.redrive("RU-2025-000001")
+    following.give([*first, strangers, ours, *messages_of([taken(2, "RU-2025-000001"), closed(3, "RU-2025-000002")], start=4)])
 
-    assert waited == {"RU-2025-000001": 1, "RU-2025-000002": 1}
-    assert (answer, following.waiting()) == ("done", [])
     assert _versions(database) == {"RU-2025-000001": 2, "RU-2025-000002": 1}
+    (waits,) = following.waiting()
+    assert (waits.key, waits.reason) == (b"RU-2025-000002", "VersionHole: RU-2025-000002: version 3 after 1")
 
 
 def test_too_many_in_a_row_stop_the_consumer_and_park_nothing(begin: Begin) -> None:
@@ -231,10 +233,53 @@ def test_too_great_a_share_stops_the_consumer_and_parks_nothing(begin: Begin) ->
     following = begin(TICKET_STATUS)
     every_other = [e for n in range(11) for e in (registered(f"RU-2025-{n:06d}"), taken(7, f"RU-2025-9{n:05d}"))]
 
-    with pytest.raises(TooManyParked, match="11 of the last 22"):
+    with pytest.raises(TooManyParked, match="11 of the last 200"):
         following.give(messages_of(every_other))
 
     assert following.waiting() == []
+
+
+def test_a_restart_does_not_forget_what_was_parked_lately(begin: Begin) -> None:
+    holes = [[registered(f"RU-2025-{n:06d}"), taken(7, f"RU-2025-9{n:05d}")] for n in range(11)]
+    log = messages_of([event for pair in holes for event in pair])
+    begin(TICKET_STATUS).give(log[:18])
+
+    heir = begin(TICKET_STATUS)
+
+    with pytest.raises(TooManyParked, match="11 of the last 200"):
+        heir.give(log[17:])
+
+
+def test_a_row_that_is_there_already_parks_a_record_of_a_read_model_and_makes_a_desk_come_back(begin: Begin) -> None:
+    class TwiceThere(StatusWithAFault):
+        def apply(self, db: Connection[Any], records: Sequence[Record]) -> None:
+            raise UniqueViolation("duplicate key value")
+
+    reading, deciding = TwiceThere(), TwiceThere(name="deciding", try_again_after=(UniqueViolation,))
+
+    begin(reading).give(messages_of([registered(POISONED)]))
+    with pytest.raises(TryAgain, match="UniqueViolation"):
+        begin(deciding).give(messages_of([registered(POISONED)]))
+
+    assert [(w.consumer, w.reason) for w in begin(reading).waiting()] == [("ticket_status_v1", "UniqueViolation 23505")]
+
+
+def test_a_redrive_is_answered_also_when_a_schema_is_not_known_yet(begin: Begin) -> None:
+    following = begin(TICKET_STATUS)
+    newer = b"\0" + (FIRST_ID + 5_000).to_bytes(4, "big")
+    parked.add(following.db, [ParkedRecord("ticket_status_v1", TICKETS, 0, 3, POISONED.encode(), 1, False, newer, "Poison", 1)])
+
+    assert following.redrive(POISONED) == "UnknownSchema"
+    assert len(following.waiting()) == 1
+
+
+def test_a_strangers_word_in_the_place_of_a_number_is_in_no_reason(begin: Begin) -> None:
+    following = begin(TICKET_STATUS)
+    words = "Ivanova Anna, +7 900 000-00-00"
+
+    following.give(messages_of([taken(7, words)]))
+
+    assert [w.reason for w in following.waiting()] == ["VersionHole"]
 
 
 def test_a_table_that_is_missing_is_no_fault_of_the_records(begin: Begin) -> None:
@@ -264,8 +309,8 @@ def test_one_poisoned_ticket_among_ten_thousand_holds_nobody_up(database: str, b
     log = messages_of(_lives([f"RU-2025-{n:06d}" for n in range(10_000)]))
     waits_s = [monotonic()]
 
-    for start in range(0, len(log), 10_000):
-        following.give(log[start : start + 10_000])
+    for start in range(0, len(log), 2_000):
+        following.give(log[start : start + 2_000])
         waits_s.append(monotonic())
 
     versions = _versions(database)

@@ -71,7 +71,7 @@ def test_a_dry_run_asks_nobody(db: Connection[Any], capsys: pytest.CaptureFixtur
     assert exit_code(["redrive", POISONED, "--dry-run", "--json"]) == 1
 
     assert json.loads(capsys.readouterr().out)["result"] == "not tried"
-    assert parked.list_requests(db, ["ticket_status_v1"]) == []
+    assert parked.list_requests(db, ["ticket_status_v1"], 10) == []
 
 
 def test_nobody_there_to_try_is_exit_code_3(
@@ -112,3 +112,4 @@ def test_the_owner_of_the_partition_tries_and_says_how_it_went(
     assert (failed, done) == (1, 0)
     assert until(lambda: parked.list_keys(db) == [])
     assert "->  Poison" in capsys.readouterr().out
+    assert db.execute("SELECT FROM redrive_request").fetchall() == []
