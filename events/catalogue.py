@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 from events import cabinet, calls, chats, commands, complaints, dead_letters, letters, notes, outcomes, tickets
-from events.envelope import COMMANDS, DEAD_LETTERS, FACTS, OUTCOMES, TICKETS, Event
+from events.envelope import COMMANDS, DEAD_LETTERS, FACTS, OUTCOMES, REFERENCE, TICKETS, Event
 
 KeyOf = Callable[[Any], str]
 
@@ -75,7 +75,7 @@ EVENT_TYPES: tuple[EventType, ...] = (
     EventType(tickets.TicketClosed, "tickets", (TICKETS,), _number),
     EventType(tickets.TicketReopened, "tickets", (TICKETS,), _number),
     EventType(outcomes.CauseSettled, "outcomes", (OUTCOMES,), _cause),
-    EventType(outcomes.EraOpened, "outcomes", (OUTCOMES, TICKETS), _era_key),
+    EventType(outcomes.EraOpened, "outcomes", (OUTCOMES, TICKETS, REFERENCE), _era_key),
     EventType(dead_letters.RecordUnreadable, "dead_letters", (DEAD_LETTERS,), _dead_letter_key),
 )
 

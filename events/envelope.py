@@ -8,7 +8,7 @@ gave one.
 from dataclasses import dataclass
 
 FACTS, COMMANDS, TICKETS, OUTCOMES = "hotline.contacts", "hotline.commands", "hotline.tickets", "hotline.outcomes"
-DEAD_LETTERS = "hotline.dead-letters"
+DEAD_LETTERS, REFERENCE = "hotline.dead-letters", "hotline.reference"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,8 +39,18 @@ class CauseSettled(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MarkPlace:
+    """Where one mark of an era lies."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EraOpened(Event):
-    """From here on in this partition, records of lower eras are void."""
+    """From here on in this partition, records of lower eras are void; on hotline.reference: the era begins, and there lie its marks."""
 
     recorded_at: int
     era: int
+    marks: tuple[MarkPlace, ...] = ()

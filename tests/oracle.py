@@ -46,6 +46,7 @@ Rows = dict[tuple[Any, ...], dict[str, Any]]
 #: Each view with the columns that make its key.
 KEYS = {
     "ticket_status": ("number",),
+    "ticket_versions": ("number", "version"),
     "audit_log": ("topic", "partition", "offset"),
     "retention_contact": ("event_id",),
     "retention_ticket": ("number",),
@@ -61,11 +62,18 @@ KEYS = {
 def expected(records: Iterable[Told]) -> dict[str, Rows]:
     """Return for each view its rows by key."""
     records = sorted(records, key=lambda r: (r.topic, r.partition, r.offset))
+    all_records, void = records, void_ones(records)
+    records = [r for r in records if (r.topic, r.partition, r.offset) not in void]
     facts = list(first_of_each(r for r in records if r.folder in FACT_FOLDERS).values())
     lives = lives_of(records)
     rows = {
         "ticket_status": [status_of(life) for life in lives.values()],
-        "audit_log": [audit_of(r) for r in records if r.topic != "hotline.dead-letters"],
+        "ticket_versions": [row for life in lives.values() for row in versions_of(life)],
+        "audit_log": [
+            audit_of(r, (r.topic, r.partition, r.offset) in void)
+            for r in all_records
+            if r.topic not in ("hotline.dead-letters", "hotline.reference")
+        ],
         "retention_contact": [kept_contact(r.fields) for r in facts],
         "retention_ticket": [kept_ticket(life) for life in lives.values()],
         "retention_file": kept_files(r for r in records if r.folder in FACT_FOLDERS),
@@ -76,6 +84,19 @@ def expected(records: Iterable[Told]) -> dict[str, Rows]:
         "outcome_reach": reaches(records),
     }
     return {view: {tuple(row[column] for column in KEYS[view]): row for row in found} for view, found in rows.items()}
+
+
+def void_ones(records: Iterable[Told]) -> set[tuple[str, int, int]]:
+    """Return the places of decisions and outcomes of an era that had ended in their partition: behind a mark of a higher one."""
+    eras: dict[tuple[str, int], int] = defaultdict(lambda: 1)
+    found = set()
+    for r in records:  # in the order of each partition
+        here = (r.topic, r.partition)
+        if r.short == "EraOpened":
+            eras[here] = max(eras[here], r.fields["era"])
+        elif (r.folder == "tickets" or r.short == "CauseSettled") and r.fields["era"] < eras[here]:
+            found.add((r.topic, r.partition, r.offset))
+    return found
 
 
 def first_of_each(records: Iterable[Told]) -> dict[bytes, Told]:
@@ -119,6 +140,19 @@ def status_of(life: Sequence[Told]) -> dict[str, Any]:
     return row | {"next_step": _NEXT[row["status"]]}
 
 
+def versions_of(life: Sequence[Told]) -> list[dict[str, Any]]:
+    """Return the rows of `ticket_versions` of one ticket: its life told once more up to each decision, in time and place of its own."""
+    return [
+        status_of(life[: r.fields["version"]])
+        | {
+            "recorded_at": max(one.fields["recorded_at"] for one in life[: r.fields["version"]]),
+            "partition": r.partition,
+            "offset": r.offset,
+        }
+        for r in life
+    ]
+
+
 _COPIED = ("number", "channel", "kind", "topic", "language", "opened_at", "opened_offset_min", "contact_id", "ordinal")
 _HAS = ("has_name", "has_phone", "has_text")
 _UNKNOWN = ("legal_class", "queue", "refusal_reason", "appeal_route", "resolution_code", "merged_into", "status_before")
@@ -150,7 +184,7 @@ def _change(row: dict[str, Any], name: str, e: dict[str, Any]) -> None:
         raise AssertionError(f"the oracle does not know {name}")
 
 
-def audit_of(r: Told) -> dict[str, Any]:
+def audit_of(r: Told, void: bool = False) -> dict[str, Any]:
     """Return the row of `audit_log`."""
     e = r.fields
     return {
@@ -166,7 +200,7 @@ def audit_of(r: Told) -> dict[str, Any]:
         "occurred_at": e.get("occurred_at"),
         "recorded_at": e.get("received_at") if r.folder in FACT_FOLDERS or r.short == "EraOpened" else e.get("recorded_at"),
         "appended_at": r.appended_at,
-        "void": False,
+        "void": void,
         "body": r.value,
     }
 

@@ -64,6 +64,11 @@ def new_contact(contact_id: bytes, channel: str) -> Contact:
     )
 
 
+def with_ticket(contact: Contact, number: str) -> Contact:
+    """Return `contact` with one more ticket: what came before belongs to it; the contact's next one starts with the person alone."""
+    return contact._replace(kind="", topic="", text=None, numbers=[*contact.numbers, number])
+
+
 _DETAILS = ("line", "kind", "topic", "language", "name", "phone", "email", "text")
 
 

@@ -34,6 +34,27 @@ def written(series: Series, sequence: int, digits: int) -> str:
     return f"{series.prefix}-{series.year}-{sequence:0{digits}d}"
 
 
+def read(number: str) -> tuple[Series, int]:
+    """Return the series of a written number and its place there."""
+    prefix, year, sequence = number.split("-")
+    return Series(prefix, int(year)), int(sequence)
+
+
+def count_past(db: Connection[Any], written_numbers: Iterable[str]) -> None:
+    """Let no counter give any of these numbers, which somebody has given already."""
+    highest: dict[Series, int] = {}
+    for series, sequence in map(read, written_numbers):
+        highest[series] = max(sequence, highest.get(series, 0))
+    with db.cursor() as cursor:
+        cursor.executemany(
+            """
+            INSERT INTO desk_counter AS c (prefix, year, last) VALUES (%s, %s, %s)
+            ON CONFLICT (prefix, year) DO UPDATE SET last = greatest(c.last, excluded.last)
+            """,
+            [(*series, last) for series, last in sorted(highest.items())],
+        )
+
+
 class Counters:
     """The counters of one transaction: locked in one fixed order before the first decision, counted in memory, stored once."""
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from psycopg import Connection, sql
 
 from consumers import outbox
-from consumers.desk import numbers
+from consumers.desk import history, memory, numbers, recalled
 from consumers.desk.contact import Contact
 from consumers.desk.life import Ticket
 from events.tickets import Status
@@ -52,6 +52,9 @@ CREATE TABLE IF NOT EXISTS desk_cause (
 );
 {numbers.DDL};
 {outbox.DDL};
+{memory.DDL}
+{history.DDL}
+{recalled.DDL}
 """
 
 _TEXT, _BYTES, _INT, _LONG, _BOOL = "text", "bytea", "int4", "int8", "bool"
@@ -109,6 +112,11 @@ def find_causes(db: Connection[Any], event_ids: Iterable[bytes]) -> dict[bytes, 
     return {row[0]: Cause(*row) for row in db.execute(query, [list(event_ids)], binary=True)}
 
 
+def save_tickets(db: Connection[Any], tickets: Mapping[str, Ticket]) -> None:
+    """Store tickets as they stand now."""
+    _TICKETS.write(db, list(tickets.values()))
+
+
 def save(
     db: Connection[Any],
     contacts: Mapping[bytes, Contact],
@@ -118,6 +126,6 @@ def save(
 ) -> None:
     """Store what one batch changed."""
     _CONTACTS.write(db, list(contacts.values()))
-    _TICKETS.write(db, list(tickets.values()))
+    save_tickets(db, tickets)
     _CAUSES.append(db, causes)
     outbox.add(db, settled)

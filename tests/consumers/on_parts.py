@@ -8,6 +8,7 @@ from threading import Event as Flag
 from confluent_kafka import Consumer, TopicPartition
 
 from consumers import outbox
+from consumers.desk import memory
 from consumers.desk.desk import Desk
 from consumers.kafka import make_consumer, topic_ids
 from consumers.loop import Follower
@@ -58,7 +59,7 @@ def relaying(settings: Settings, address: str) -> Iterator[Relay]:
     """A relay of the database at `address`."""
     publisher = Publisher(settings.kafka_address, load_codec(), "/tests", delivery_timeout_s=0)
     with database.connect(address, "test-relay") as db:
-        database.make_tables(db, outbox.DDL)
+        database.make_tables(db, f"{outbox.DDL};{memory.DDL}")
         yield Relay(db, publisher, load_codec(), Flag())
     publisher.close()
 
