@@ -43,6 +43,7 @@ class BoundHeads(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """A head is there."""
         self._unended_bytes, self._in_body = 0, True
+        self.scope["state"]["abort"] = self.transport.abort  # for a stream whose reader does not read
         if self._waiting is not None:
             self._stop_waiting()
         HttpToolsProtocol.on_headers_complete(self)  # by its name: every request comes by here, and super() costs more

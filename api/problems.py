@@ -28,6 +28,7 @@ PROBLEM_TYPES: Mapping[str, tuple[int, str]] = {
     "method-not-allowed": (405, "This address does not know the method"),
     "too-slow": (408, "The request did not arrive in time"),
     "stale-version": (409, "The ticket has moved on"),
+    "gone": (410, "What was asked for is not held any longer"),
     "too-large": (413, "The request is larger than the limit"),
     "wrong-type": (415, "This type of content is not taken here"),
     "broken-rule": (422, "The request breaks a rule"),

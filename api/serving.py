@@ -1,7 +1,7 @@
 """How an application is served: one uvicorn server that stops when it is told, within a bound. Knows nothing of what it serves."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event as Flag
 
@@ -29,8 +29,11 @@ class _Server(uvicorn.Server):
         yield
 
 
-def serve(app: ASGIApp, host: str, port: int, stop: Flag) -> None:
-    """Serve `app` until `stop` is set, then finish what is under way, at most GRACE_S; raise PortTaken."""
+def serve(app: ASGIApp, host: str, port: int, stop: Flag, end_streams: Callable[[], None] | None = None) -> None:
+    """Serve `app` until `stop` is set, then finish what is under way, at most GRACE_S; raise PortTaken.
+
+    `end_streams` ends answers that would go on for ever; it is called when the end begins.
+    """
     config = uvicorn.Config(
         app,
         host=host,
@@ -49,11 +52,11 @@ def serve(app: ASGIApp, host: str, port: int, stop: Flag) -> None:
     )
     server = _Server(config)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(server, stop))
+        runner.run(_serve(server, stop, end_streams))
 
 
-async def _serve(server: uvicorn.Server, stop: Flag) -> None:
-    watch = asyncio.create_task(_stop_when_told(server, stop))
+async def _serve(server: uvicorn.Server, stop: Flag, end_streams: Callable[[], None] | None) -> None:
+    watch = asyncio.create_task(_stop_when_told(server, stop, end_streams))
     try:
         await server.serve()
     except SystemExit:  # uvicorn's answer to an address it can't bind
@@ -62,7 +65,9 @@ async def _serve(server: uvicorn.Server, stop: Flag) -> None:
         watch.cancel()
 
 
-async def _stop_when_told(server: uvicorn.Server, stop: Flag) -> None:
+async def _stop_when_told(server: uvicorn.Server, stop: Flag, end_streams: Callable[[], None] | None) -> None:
     while not stop.is_set():
         await asyncio.sleep(_LOOK_S)
+    if end_streams is not None:
+        end_streams()
     server.should_exit = True

@@ -7,11 +7,12 @@ from projectors.model import ReadModel
 from projectors.outcomes import OUTCOMES_MODEL
 from projectors.retention import RetentionModel
 from projectors.ticket_status import TICKET_STATUS
+from projectors.ticket_versions import TICKET_VERSIONS
 
 
 def projections(reference: Reference) -> tuple[ReadModel, ...]:
     """Return all read models, those with terms under `reference`."""
-    return (TICKET_STATUS, AUDIT_LOG, RetentionModel(reference), CONTACTS, OUTCOMES_MODEL)
+    return (TICKET_STATUS, TICKET_VERSIONS, AUDIT_LOG, RetentionModel(reference), CONTACTS, OUTCOMES_MODEL)
 
 
 PROJECTIONS: tuple[ReadModel, ...] = projections(load())

@@ -4,7 +4,7 @@ Asked by operators with a citizen on the line, and by the citizen's cabinet. One
 `hotline.tickets` alone; every decision moves `version`. Knows no person: of sealed fields it keeps only that a value is there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from events.tickets import (
     TicketReopened,
     TicketTaken,
 )
-from projectors.model import Handlers, Table, TicketRows
+from projectors.model import Handlers, Table, TicketRows, changing
 from projectors.record import Record
 
 
@@ -59,7 +59,7 @@ class TicketStatus(NamedTuple):
 
 
 #: What is expected next, by status: a code, put into words where it is shown.
-NEXT_STEP = {
+NEXT_STEP: Mapping[str, str] = {
     Status.REGISTERED: "specialist_takes",
     Status.IN_PROCESSING: "specialist_decides",
     Status.AWAITING_CLARIFICATION: "citizen_answers",
@@ -68,9 +68,9 @@ NEXT_STEP = {
     Status.CLOSED: "nothing",
 }
 
-DDL = """
-CREATE TABLE IF NOT EXISTS ticket_status_v1 (
-    number            text PRIMARY KEY,
+#: The columns of a ticket, for every table that keeps one: `ticket_versions` has them too, in this order.
+COLUMN_LINES = """
+    number            text NOT NULL,
     version           integer NOT NULL,
     last_event_id     bytea NOT NULL,
     status            text NOT NULL,
@@ -94,7 +94,12 @@ CREATE TABLE IF NOT EXISTS ticket_status_v1 (
     next_step         text NOT NULL,
     has_name          boolean NOT NULL,
     has_phone         boolean NOT NULL,
-    has_text          boolean NOT NULL
+    has_text          boolean NOT NULL,
+"""
+
+DDL = f"""
+CREATE TABLE IF NOT EXISTS ticket_status_v1 ({COLUMN_LINES}
+    PRIMARY KEY (number)
 ) WITH (fillfactor = 85);
 CREATE INDEX IF NOT EXISTS ticket_status_v1_opened ON ticket_status_v1 (opened_at, number);
 """
@@ -113,81 +118,88 @@ TABLE = Table(
 
 
 def _on_registered(_: TicketStatus | None, event: TicketRegistered) -> TicketStatus:
-    return TicketStatus(
-        number=event.number,
-        version=event.version,
-        last_event_id=event.event_id,
-        status=Status.REGISTERED,
-        status_before=None,
-        channel=event.channel,
-        kind=event.kind,
-        topic=event.topic,
-        language=event.language,
-        legal_class=None,
-        queue=None,
-        opened_at=event.opened_at,
-        opened_offset_min=event.opened_offset_min,
-        changed_at=event.recorded_at,
-        contact_id=event.contact_id,
-        ordinal=event.ordinal,
-        cycle=event.cycle,
-        refusal_reason=None,
-        appeal_route=None,
-        resolution_code=None,
-        merged_into=None,
-        next_step=NEXT_STEP[Status.REGISTERED],
-        has_name=event.has_name,
-        has_phone=event.has_phone,
-        has_text=event.has_text,
+    return TicketStatus(  # in the order of the columns: by name it takes twice as long
+        event.number,
+        event.version,
+        event.event_id,
+        Status.REGISTERED,
+        None,  # status_before
+        event.channel,
+        event.kind,
+        event.topic,
+        event.language,
+        None,  # legal_class
+        None,  # queue
+        event.opened_at,
+        event.opened_offset_min,
+        event.recorded_at,  # changed_at
+        event.contact_id,
+        event.ordinal,
+        event.cycle,
+        None,  # refusal_reason
+        None,  # appeal_route
+        None,  # resolution_code
+        None,  # merged_into
+        NEXT_STEP[Status.REGISTERED],
+        event.has_name,
+        event.has_phone,
+        event.has_text,
     )
 
 
-def _moved(row: TicketStatus, event: Decision, status: Status, **more: Any) -> TicketStatus:
-    moved = {"status": status, "status_before": None, "changed_at": event.recorded_at, "cycle": event.cycle, "next_step": NEXT_STEP[status]}
-    return row._replace(**(moved | more))  # in one step: it copies the whole row
+_MOVED = ("status", "status_before", "next_step", "changed_at", "cycle")
+_move = changing(TicketStatus, *_MOVED)
+_move_to_queue = changing(TicketStatus, *_MOVED, "queue")
+_move_with_text = changing(TicketStatus, *_MOVED, "has_text")
+_refuse = changing(TicketStatus, *_MOVED, "refusal_reason", "appeal_route")
+_close = changing(TicketStatus, *_MOVED, "resolution_code", "merged_into")
+_begin_again = changing(TicketStatus, *_MOVED, "refusal_reason", "appeal_route", "resolution_code", "merged_into")
+_complete = changing(TicketStatus, "kind", "topic", "language", "has_name", "has_phone", "has_text", "changed_at")
+
+
+def _to(status: str, event: Decision, before: str | None = None) -> tuple[str, str | None, str, int, int]:
+    """Return the values of what every move changes."""
+    return status, before, NEXT_STEP[status], event.recorded_at, event.cycle
+
+
+def _before_clarification(row: TicketStatus) -> str | None:
+    return row.status_before if row.status == Status.AWAITING_CLARIFICATION else row.status
 
 
 def _on_details_added(row: TicketStatus, event: TicketDetailsAdded) -> TicketStatus:
-    return row._replace(
-        kind=event.kind or row.kind,
-        topic=event.topic or row.topic,
-        language=event.language or row.language,
-        has_name=row.has_name or event.has_name,
-        has_phone=row.has_phone or event.has_phone,
-        has_text=row.has_text or event.has_text,
-        changed_at=event.recorded_at,
-    )
+    known = event.kind or row.kind, event.topic or row.topic, event.language or row.language
+    given = row.has_name or event.has_name, row.has_phone or event.has_phone, row.has_text or event.has_text
+    return _complete(row, event, *known, *given, event.recorded_at)
 
 
 def _on_taken(row: TicketStatus, event: TicketTaken) -> TicketStatus:
-    return _moved(row, event, Status.IN_PROCESSING, queue=event.queue or row.queue)
+    return _move_to_queue(row, event, *_to(Status.IN_PROCESSING, event), event.queue or row.queue)
 
 
 def _on_clarification_asked(row: TicketStatus, event: ClarificationAsked) -> TicketStatus:
-    before = row.status_before if row.status == Status.AWAITING_CLARIFICATION else row.status
-    return _moved(row, event, Status.AWAITING_CLARIFICATION, status_before=before)
+    return _move(row, event, *_to(Status.AWAITING_CLARIFICATION, event, _before_clarification(row)))
 
 
 def _on_clarification_received(row: TicketStatus, event: ClarificationReceived) -> TicketStatus:
-    before = row.status_before if row.status == Status.AWAITING_CLARIFICATION else row.status
-    return _moved(row, event, Status(before or Status.REGISTERED), has_text=row.has_text or event.text is not None)
+    status = _before_clarification(row) or Status.REGISTERED
+    return _move_with_text(row, event, *_to(status, event), row.has_text or event.text is not None)
 
 
 def _on_approved(row: TicketStatus, event: TicketApproved) -> TicketStatus:
-    return _moved(row, event, Status.APPROVED)
+    return _move(row, event, *_to(Status.APPROVED, event))
 
 
 def _on_refused(row: TicketStatus, event: TicketRefused) -> TicketStatus:
-    return _moved(row, event, Status.REFUSED, refusal_reason=event.reason_code, appeal_route=event.appeal_route)
+    return _refuse(row, event, *_to(Status.REFUSED, event), event.reason_code, event.appeal_route)
 
 
 def _on_closed(row: TicketStatus, event: TicketClosed) -> TicketStatus:
-    return _moved(row, event, Status.CLOSED, resolution_code=event.resolution_code, merged_into=event.merged_into)
+    return _close(row, event, *_to(Status.CLOSED, event), event.resolution_code, event.merged_into)
 
 
 def _on_reopened(row: TicketStatus, event: TicketReopened) -> TicketStatus:
     """A new cycle: how the last one ended is history."""
-    return _moved(row, event, Status.IN_PROCESSING, refusal_reason=None, appeal_route=None, resolution_code=None, merged_into=None)
+    return _begin_again(row, event, *_to(Status.IN_PROCESSING, event), None, None, None, None)
 
 
 HANDLERS: Handlers = {
@@ -249,26 +261,44 @@ async def find_tickets(db: AsyncConnection[Any], numbers: Sequence[str]) -> dict
         return {row.number: row for row in await cursor.fetchall()}
 
 
-async def list_tickets(db: AsyncConnection[Any], wanted: TicketFilter, after: tuple[int, str] | None, limit: int) -> list[TicketStatus]:
-    """Return at most `limit` rows, the newest first, that come after the place (`opened_at`, `number`) of the page before."""
+def narrowed(wanted: TicketFilter, after: tuple[int, str] | None, ticket: str, opened: str) -> tuple[sql.Composed, list[object]]:
+    """Return the condition that a page puts on the rows of a query, and its values.
+
+    What may change is asked of the relation called `ticket`, when it was opened and its place of the one called `opened`.
+    """
     conditions: list[sql.Composable] = [sql.SQL("true")]
     values: list[object] = []
     for column in _EQUAL:
         if (value := getattr(wanted, column)) is not None:
-            conditions.append(sql.SQL("{} = %s").format(sql.Identifier(column)))
+            conditions.append(sql.SQL("{} = %s").format(sql.Identifier(ticket, column)))
             values.append(value)
+    since, number = sql.Identifier(opened, "opened_at"), sql.Identifier(opened, "number")
     if wanted.opened_from is not None:
-        conditions.append(sql.SQL("opened_at >= %s"))
+        conditions.append(sql.SQL("{} >= %s").format(since))
         values.append(wanted.opened_from)
     if wanted.opened_to is not None:
-        conditions.append(sql.SQL("opened_at < %s"))
+        conditions.append(sql.SQL("{} < %s").format(since))
         values.append(wanted.opened_to)
     if after is not None:
-        conditions.append(sql.SQL("(opened_at, number) < (%s, %s)"))
+        conditions.append(sql.SQL("({}, {}) < (%s, %s)").format(since, number))
         values += after
     if wanted.overdue:
         conditions.append(sql.SQL("false"))
-    query = _SELECT + sql.SQL("WHERE ") + sql.SQL(" AND ").join(conditions) + sql.SQL(" ORDER BY opened_at DESC, number DESC LIMIT %s")
+    return sql.SQL(" AND ").join(conditions), values
+
+
+def matches(wanted: TicketFilter, row: TicketStatus) -> bool:
+    """Tell whether a page narrowed to `wanted` would show `row`."""
+    alike = all((value := getattr(wanted, column)) is None or value == getattr(row, column) for column in _EQUAL)
+    since, until = wanted.opened_from, wanted.opened_to
+    in_time = (since is None or row.opened_at >= since) and (until is None or row.opened_at < until)
+    return alike and in_time and not wanted.overdue
+
+
+async def list_tickets(db: AsyncConnection[Any], wanted: TicketFilter, after: tuple[int, str] | None, limit: int) -> list[TicketStatus]:
+    """Return at most `limit` rows, the newest first, that come after the place (`opened_at`, `number`) of the page before."""
+    conditions, values = narrowed(wanted, after, ticket="ticket_status", opened="ticket_status")
+    query = _SELECT + sql.SQL("WHERE ") + conditions + sql.SQL(" ORDER BY opened_at DESC, number DESC LIMIT %s")
     async with db.cursor(row_factory=args_row(TicketStatus)) as cursor:
         await cursor.execute(query, [*values, limit])
         return await cursor.fetchall()

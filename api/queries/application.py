@@ -11,13 +11,18 @@ from api import docs, health, problems
 from api.access import Gate
 from api.queries import audit, contacts, reading, retention, tickets
 from api.queries.cards import CardsFirst
+from api.queries.drift import DriftWatch
+from api.queries.finality import Finality
 from api.queries.lag import LagWatch
 from api.queries.reading import Reading
+from api.queries.streams import routes as streams
+from api.queries.streams.live import Live
 from events.reference import Reference
 from events.wire.codec import load_codec
 from projectors.registry import projections
+from projectors.ticket_versions import TICKET_VERSIONS
 
-ROUTERS = (tickets.router, contacts.router, audit.router, retention.router)
+ROUTERS = (streams.router, tickets.router, contacts.router, audit.router, retention.router)
 
 _ABOUT = """Read only. Every path under /v1 wants a bearer token with a role. Errors are application/problem+json with a stable `type`.
 `?at_least=TOKEN` waits until the answer includes what the token includes; tokens come from the intake and from the header Position."""
@@ -27,15 +32,18 @@ def make_application(database: str, kafka: str, gate: Gate, reference: Reference
     """Return the application over the read models in `database`; needs neither Postgres nor Kafka to start."""
     models = projections(reference)
     read = Reading(database)
-    watch = LagWatch(read, kafka, models)
+    finality = Finality(TICKET_VERSIONS, reference.clocks.differ_s * 1_000_000)
+    watch = LagWatch(read, kafka, models, finality)
+    live = Live(read)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         load_codec()
         await read.open()
         watch.ends.start()
-        looking = asyncio.create_task(watch.keep_looking())
+        looking = asyncio.gather(watch.keep_looking(), DriftWatch(read, reference.drift.window_s).keep_looking())
         yield
+        await live.close()
         watch.ends.stop()
         looking.cancel()
         with suppress(asyncio.CancelledError):
@@ -45,7 +53,7 @@ def make_application(database: str, kafka: str, gate: Gate, reference: Reference
     app = FastAPI(
         title="Hotline: queries", description=_ABOUT, version="1", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan
     )
-    app.state.gate, app.state.reading = gate, read
+    app.state.gate, app.state.reading, app.state.lag, app.state.live = gate, read, watch, live
     app.state.zone = reference.service_zone
     app.state.retention = next(model for model in models if model.name == "retention")
     problems.install(app)

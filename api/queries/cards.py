@@ -25,6 +25,7 @@ from projectors.ticket_status import TicketStatus
 RIGHT = "read_tickets"
 _PREFIX = "/v1/tickets/"
 _ROUTE = "/v1/tickets/{number}"
+STREAM = _PREFIX + "stream"
 _UNFORESEEN = 500
 
 
@@ -88,6 +89,7 @@ class CardsFirst:
     """Answers plain requests for cards, and hands everything else to the application."""
 
     def __init__(self, app: FastAPI) -> None:
+        self.application = app
         self._app: ASGIApp = app
         self._gate: Gate = app.state.gate
         self._reading: Reading = app.state.reading
@@ -132,4 +134,4 @@ class CardsFirst:
 
 
 def _asks_for_card(path: str) -> bool:
-    return path.startswith(_PREFIX) and "/" not in path[len(_PREFIX) :]
+    return path.startswith(_PREFIX) and "/" not in path[len(_PREFIX) :] and path != STREAM

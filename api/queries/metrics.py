@@ -10,3 +10,10 @@ CARDS_IN_FETCH = Histogram(
     buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 500),
 )
 POSITION_WAITS = Counter("hotline_position_waits", "Requests with at_least, by how the wait ended: reached or late.", ("ended",))
+DRIFT_COVERAGE = Gauge("hotline_drift_coverage_ratio", "Share of all tickets that the drift audit compared within its window, 0 to 1.")
+DRIFT_RATE = Gauge("hotline_drift_records_per_second", "Records of the log that the last pass of the drift audit read a second.")
+DRIFT_LAST_PASS = Gauge("hotline_drift_last_pass_timestamp_seconds", "When the last pass of the drift audit ended, seconds since 1970.")
+DRIFT_FINDINGS = Gauge("hotline_drift_findings", "Findings of the drift audit that are not repaired.", ("model",))
+DRIFT_FOUND = Gauge("hotline_drift_found", "Findings of the drift audit of the last 90 days, repaired ones too.", ("model",))
+STREAMS_OPEN = Gauge("hotline_streams_open", "Live streams with a reader.")
+STREAMS_ENDED = Counter("hotline_streams_ended", "Live streams that ended: left, over, dropped, stopping or broken.", ("why",))

@@ -79,14 +79,21 @@ def _is_storable(value: int | str) -> bool:
 
 
 def page(
-    path: str, asked: Mapping[str, Any], limit: int, rows: Sequence[Any], *, position: str, last: Sequence[int | str] | None
+    path: str,
+    asked: Mapping[str, Any],
+    limit: int,
+    rows: Sequence[Any],
+    *,
+    position: str,
+    last: Sequence[int | str] | None,
+    said: Mapping[str, Any] | None = None,
 ) -> Response:
-    """Return a page as an answer; `last` is the place of its last row when there may be more."""
+    """Return a page as an answer; `last` is the place of its last row when there may be more, `said` what else it tells of all rows."""
     headers = {"Position": position, "Cache-Control": "private, no-cache"}
     following = None
     if last is not None:
         following = encode_cursor(path, asked, last)
         said = {name: value for name, value in asked.items() if value is not None}
         headers["Link"] = f'<{path}?{urlencode({**said, "limit": limit, "cursor": following})}>; rel="next"'
-    body = orjson.dumps({"rows": rows, "next": following, "position": position})
+    body = orjson.dumps({"rows": rows, "next": following, "position": position, **(said or {})})
     return Response(body, headers=headers, media_type="application/json")

@@ -5,10 +5,7 @@ bound: a server that is frozen keeps its connections open, so the bound is kept 
 """
 
 import asyncio
-import os
-import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from fastapi import FastAPI, Request
@@ -20,7 +17,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 from api.gathering import Gatherer, TooManyWaiting
 from api.problems import Problem
 from api.queries.metrics import CARDS_IN_FETCH
-from projectors.database import LINE
+from projectors.database import LINE, hang_up
 from projectors.model import ReadModel
 from projectors.parked import Waiting, find_parked
 from projectors.reaching import Progress, read_included, read_progress
@@ -56,6 +53,12 @@ def waiting_of(row: TicketStatus, parked: Mapping[bytes, Waiting]) -> Waiting | 
     """Return what waits of one ticket, under either of its keys."""
     found = [parked[key] for key in keys_of(row) if key in parked]
     return Waiting(min(w.since for w in found), tuple(sorted({by for w in found for by in w.by}))) if found else None
+
+
+async def find_waiting(db: AsyncConnection[Any], model: ReadModel, rows: Iterable[TicketStatus]) -> Mapping[bytes, Waiting]:
+    """Return what waits for repair, by key, of those tickets as `model` shows them: for itself or for the desk. Costs one question."""
+    keys = {key for row in rows for key in keys_of(row)}
+    return await find_parked(db, (model.name,), sorted(keys)) if keys else {}
 
 
 class Reading:
@@ -108,7 +111,7 @@ class Reading:
 
     async def _ask(self, question: Question[T], until_s: float) -> T:
         async with self._pool.connection() as db:
-            hanging_up = asyncio.get_running_loop().call_at(until_s, _hang_up, db)
+            hanging_up = asyncio.get_running_loop().call_at(until_s, hang_up, db)
             try:
                 return await question(db)
             finally:
@@ -133,8 +136,7 @@ class Reading:
 
         async def rows_and_parked(db: AsyncConnection[Any]) -> tuple[dict[str, TicketStatus], Mapping[bytes, Waiting]]:
             rows = await find_tickets(db, numbers)
-            keys = [key for row in rows.values() for key in keys_of(row)]
-            return rows, await find_parked(db, (TICKET_STATUS.name,), keys)
+            return rows, await find_waiting(db, TICKET_STATUS, rows.values())
 
         token, (rows, parked) = await self.ask_with_position((TICKET_STATUS,), rows_and_parked)
         position = token.encode()
@@ -143,15 +145,6 @@ class Reading:
     async def _find_progress(self, keys: Sequence[str]) -> dict[str, Progress]:
         progress = await self.ask(read_progress)
         return dict.fromkeys(keys, progress)
-
-
-def _hang_up(db: AsyncConnection[Any]) -> None:
-    """End the line under a question: it fails at once, and the pool throws the connection away.
-
-    A cancelled question would first ask the silent server to stop, and wait for that too.
-    """
-    with suppress(OSError, OperationalError), socket.socket(fileno=os.dup(db.pgconn.socket)) as line:
-        line.shutdown(socket.SHUT_RDWR)
 
 
 def reading_of(request: Request) -> Reading:

@@ -12,4 +12,4 @@ from events.settings import Settings
 def run(settings: Settings, stop: Flag) -> None:
     """Serve on the address and port of the settings until `stop` is set."""
     app = make_application(settings.database, settings.kafka_address, open_gate(settings), load(settings.reference))
-    serve(app, settings.bind, settings.api_port, stop)
+    serve(app, settings.bind, settings.api_port, stop, app.application.state.live.end_all)

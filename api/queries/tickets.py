@@ -1,21 +1,26 @@
 """Routes of tickets: the card, pages by filter, the history of one."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import Response
+from psycopg import AsyncConnection
 
 from api.access import Caller, needs
 from api.problems import Problem
+from api.queries.as_of import MODELS as MODELS_AS_OF
+from api.queries.as_of import AsOf, card_as_of, page_as_of
 from api.queries.cards import RIGHT, card_answer, card_of, checked
-from api.queries.pages import DEFAULT_LIMIT, Code, Cursor, Limit, Time, decode_cursor, page, time_us
-from api.queries.reading import Reading, reading_of
+from api.queries.filters import Filtered
+from api.queries.pages import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, page
+from api.queries.reading import Reading, find_waiting, reading_of, waiting_of
 from api.queries.records import history_entry
 from api.queries.waiting import DEFAULT_WAIT_MS, AtLeast, WaitMs, wait_for
-from events.tickets import Status
 from projectors.audit_log import AUDIT_LOG
 from projectors.audit_reads import list_history
-from projectors.ticket_status import TICKET_STATUS, TicketFilter, list_tickets
+from projectors.parked import Waiting
+from projectors.ticket_status import TICKET_STATUS, TicketFilter, TicketStatus, list_tickets
 
 router = APIRouter(prefix="/v1/tickets", tags=["tickets"])
 
@@ -25,45 +30,58 @@ Read = Annotated[Reading, Depends(reading_of)]
 
 
 @router.get("/{number}", summary="The card of one ticket", response_model=None)
-async def card(request: Request, number: Number, _: Allowed, at_least: AtLeast = None, wait_ms: WaitMs = DEFAULT_WAIT_MS) -> Response:
-    """Where the ticket stands and what is expected next. ETag and If-None-Match are understood; Position tells what the answer reflects."""
+async def card(
+    *, request: Request, number: Number, _: Allowed, as_of: AsOf = None, at_least: AtLeast = None, wait_ms: WaitMs = DEFAULT_WAIT_MS
+) -> Response:
+    """Where the ticket stands and what is expected next. ETag and If-None-Match are understood; Position tells what the answer reflects.
+
+    With `as_of` where it stood then; `final` says whether that can still change.
+    """
     reading = reading_of(request)
+    if_none_match = request.headers.get("if-none-match", "")
+    if as_of is not None:
+        await wait_for(reading, MODELS_AS_OF, at_least, wait_ms)
+        return await card_as_of(request, checked(number), as_of, if_none_match)
     await wait_for(reading, (TICKET_STATUS,), at_least, wait_ms)
     found = await reading.cards.find(checked(number))
     if found is None:
         raise Problem.of("unknown-ticket")
-    return card_answer(found, request.headers.get("if-none-match", ""))
+    return card_answer(found, if_none_match)
 
 
 @router.get("", summary="Tickets by filter, the newest first", response_model=None)
 async def tickets(
     *,
+    request: Request,
     read: Read,
     _: Allowed,
-    status: Status | None = None,
-    queue: Code = None,
-    channel: Code = None,
-    kind: Code = None,
-    topic: Code = None,
-    opened_from: Time = None,
-    opened_to: Annotated[str | None, Query(max_length=40, description="RFC 3339 with an offset; not included.")] = None,
-    overdue: Annotated[bool | None, Query(description="Terms are a later rule: no ticket is overdue yet.")] = None,
+    narrowed: Filtered,
+    as_of: AsOf = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
     at_least: AtLeast = None,
     wait_ms: WaitMs = DEFAULT_WAIT_MS,
 ) -> Response:
-    """Pages of cards; follow `Link: rel=next`. People are masked."""
-    path = "/v1/tickets"
-    wanted = TicketFilter(
-        status, queue, channel, kind, topic, time_us("opened_from", opened_from), time_us("opened_to", opened_to), overdue
-    )
-    asked = {**wanted._asdict(), "opened_from": opened_from, "opened_to": opened_to}
+    """Pages of cards; follow `Link: rel=next`. People are masked. With `as_of` those that matched at that moment, as they stood then."""
+    path, asked = "/v1/tickets", {**narrowed.asked, "as_of": as_of}
     after = decode_cursor(path, asked, cursor, int, str)
-    await wait_for(read, (TICKET_STATUS,), at_least, wait_ms)
-    token, rows = await read.ask_with_position((TICKET_STATUS,), lambda db: list_tickets(db, wanted, after, limit))
+    if as_of is not None:
+        await wait_for(read, MODELS_AS_OF, at_least, wait_ms)
+        position, rows, parked, said = await page_as_of(request, narrowed.wanted, as_of, after, limit)
+    else:
+        await wait_for(read, (TICKET_STATUS,), at_least, wait_ms)
+        token, (rows, parked) = await read.ask_with_position((TICKET_STATUS,), lambda db: _list(db, narrowed.wanted, after, limit))
+        position, said = token.encode(), {}
     last = (rows[-1].opened_at, rows[-1].number) if len(rows) == limit else None
-    return page(path, asked, limit, [card_of(row, None) for row in rows], position=token.encode(), last=last)
+    cards = [card_of(row, None, waiting_of(row, parked)) for row in rows]
+    return page(path, asked, limit, cards, position=position, last=last, said=said)
+
+
+async def _list(
+    db: AsyncConnection[Any], wanted: TicketFilter, after: tuple[int, str] | None, limit: int
+) -> tuple[list[TicketStatus], Mapping[bytes, Waiting]]:
+    rows = await list_tickets(db, wanted, after, limit)
+    return rows, await find_waiting(db, TICKET_STATUS, rows)
 
 
 @router.get("/{number}/history", summary="Every decision about one ticket", response_model=None)

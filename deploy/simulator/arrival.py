@@ -65,6 +65,13 @@ QUESTIONS: tuple[Question, ...] = (
         WHERE NOT EXISTS (SELECT FROM ticket_status s WHERE s.number = d.number AND s.version >= d.version)""",
     ),
     Question(
+        "every decision that an outcome names is in ticket versions",
+        """SELECT d.number || ' version ' || d.version FROM outcomes o,
+            unnest(o.decided_numbers, o.decided_versions, o.decided_partitions, o.decided_offsets) AS d (number, version, partition, place)
+        WHERE NOT EXISTS (SELECT FROM ticket_versions v WHERE (v.partition, v."offset") = (d.partition, d.place)
+            AND v.number = d.number AND v.version = d.version)""",
+    ),
+    Question(
         "every ticket that an outcome names is in retention, at that version or a later one",
         """SELECT d.number || ' version ' || d.version FROM outcomes o, unnest(o.decided_numbers, o.decided_versions) AS d (number, version)
         WHERE NOT EXISTS (SELECT FROM retention_ticket r WHERE r.number = d.number AND r.version >= d.version)""",

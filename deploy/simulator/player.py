@@ -141,7 +141,9 @@ class _Lane:
         rule = "" if answer.status == _DECIDED else answer.rule
         self._ledger.note_answer(Answered(order, number, answer.status, rule, decisions), answer.document.get("position"), answer.tries)
         if (rule or "decided") != order.expect:
-            self._ledger.note_trouble(f"{number}: {order.name} expected {order.expect}, heard {answer.status} {answer.rule}")
+            unseen = [f"{one.get('type', '')} {one.get('version', '')}" for one in answer.document.get("events", ())]
+            what = f"against version {said.get('expected_version')}; it is at {answer.document.get('version')}, unseen: {', '.join(unseen)}"
+            self._ledger.note_trouble(f"{number}: {order.name} expected {order.expect}, heard {answer.status} {answer.rule} {what}")
 
     def _ask(self, order: Order, body: bytes) -> Answer:
         """Send an order; while the desk has not answered, send it again under its key. Raises GaveUp."""

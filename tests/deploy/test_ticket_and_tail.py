@@ -2,19 +2,23 @@
 
 import json
 
+import psycopg
 import pytest
 from confluent_kafka import Producer, TopicPartition
 
 from consumers.kafka import make_consumer
 from deploy.hotline import exit_code
 from events.calls import CallStarted
+from events.envelope import FACTS, TICKETS
 from events.reference import load
 from events.settings import Settings
 from events.wire.codec import load_codec
 from events.wire.publisher import Publisher
+from projectors import parked
+from projectors.parked import ParkedRecord
 from projectors.registry import projections
 from tests.given import given
-from tests.made import NUMBER, made, registered, taken
+from tests.made import CONTACT, MORNING, NUMBER, made, registered, taken
 
 CANARY = b"Kanareikin +7 999 000-00-00"
 
@@ -38,6 +42,39 @@ def test_ticket_shows_card_and_timeline(settings_of_stack: Settings, database: s
     assert (card["status"], card["people"]["name"], [d["version"] for d in card["history"]]) == ("in_processing", "•••", [1, 2])
     assert "TicketTaken" in lines[0]
     assert "Kanareikin" not in told + lines[0]
+
+
+def test_ticket_says_that_records_about_it_wait_for_repair(
+    settings_of_stack: Settings, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given(registered(), taken(2)).deliver(database, projections(load()))
+    waiting = ParkedRecord("ticket_status_v1", TICKETS, 0, 7, NUMBER.encode(), MORNING, False, b"", "Poison", MORNING)
+    with psycopg.connect(database) as db:
+        parked.add(db, [waiting, waiting._replace(consumer="desk_v1", topic=FACTS, key=CONTACT.hex().encode())])
+
+    codes = exit_code(["ticket", NUMBER, "--json"]), exit_code(["ticket", NUMBER])
+
+    told, *lines = capsys.readouterr().out.splitlines()
+    assert codes == (0, 0)
+    assert json.loads(told)["parked"] == {"since": "2025-03-14T06:26:53.120000Z", "by": ["desk", "ticket_status"]}
+    assert [line for line in lines if line.startswith("parked ")] == [
+        "parked            since 2025-03-14T06:26:53.120000Z, by desk, ticket_status"
+    ]
+
+
+def test_ticket_as_of_a_moment_shows_card_and_timeline_up_to_there(
+    settings_of_stack: Settings, database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given(registered(recorded_at=MORNING), taken(2, recorded_at=MORNING + 1)).deliver(database, projections(load()))
+
+    codes = [exit_code(["ticket", NUMBER, "--as-of", moment, "--json"]) for moment in ("2025-03-14T06:26:53.12Z", "2025-03-14T06:26:53Z")]
+    wrong = exit_code(["ticket", NUMBER, "--as-of", "yesterday"])
+
+    then, before = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (codes, wrong) == ([0, 1], 2)
+    assert (then["version"], [d["version"] for d in then["history"]], before["problem"]) == (1, [1], "unknown-ticket")
+    assert then["as_of"] == "2025-03-14T06:26:53.120000Z"
+    assert then["final"] in (True, False)
 
 
 def test_unknown_ticket_is_said_and_the_exit_code_is_1(settings_of_stack: Settings, capsys: pytest.CaptureFixture[str]) -> None:

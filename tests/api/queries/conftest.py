@@ -1,6 +1,6 @@
 """The query application, served as in production, over a database of the test's own; Kafka is away unless a test says otherwise."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event as Flag
 from threading import Thread
@@ -10,24 +10,26 @@ import httpx
 import pytest
 
 from api.queries.application import make_application
+from api.queries.cards import CardsFirst
 from api.serving import serve
 from deploy.parts.ports import answers, pick_free
 from events.envelope import Event
 from events.reference import load
-from projectors.registry import projections
+from projectors.model import ReadModel
+from projectors.registry import PROJECTIONS, projections
 from tests.api.tokens import bearer, gate
-from tests.given import given
+from tests.given import Log, given
 from tests.waiting import until
 
 NO_KAFKA = "127.0.0.1:1"
 
 
 @contextmanager
-def served(database: str, kafka: str = NO_KAFKA) -> Iterator[httpx.Client]:
+def served(database: str, kafka: str = NO_KAFKA, app: CardsFirst | None = None) -> Iterator[httpx.Client]:
     """Serve the application in a thread; give a client of it."""
     stop, port = Flag(), pick_free(1)
-    app = make_application(database, kafka, gate(), load())
-    thread = Thread(target=serve, args=(app, "127.0.0.1", port, stop))
+    app = app or make_application(database, kafka, gate(), load())
+    thread = Thread(target=serve, args=(app, "127.0.0.1", port, stop, app.application.state.live.end_all))
     thread.start()
     try:
         until(lambda: answers(port))
@@ -64,3 +66,23 @@ def follow(database: str) -> Callable[..., None]:
         given(*events, partitions=partitions).deliver(database, projections(load()), batch=100)
 
     return deliver
+
+
+class Happening:
+    """A log that goes on, and read models that follow it."""
+
+    def __init__(self, database: str, partitions: int = 3) -> None:
+        self.log, self._database = Log(partitions), database
+        self.happens()
+
+    def happens(self, *events: Event, models: Sequence[ReadModel] = PROJECTIONS) -> None:
+        """Append events, and let `models` follow."""
+        for event in events:
+            self.log.append(event)
+        self.log.deliver(self._database, models, batch=50)
+
+
+@pytest.fixture
+def world(database: str) -> Happening:
+    """Return a world in which nothing has happened."""
+    return Happening(database)

@@ -18,7 +18,7 @@ HISTORY = f"/v1/tickets/{NUMBER}/history"
 DAY = {"past_floor_on": "2025-01-01"}
 QUESTIONS: dict[str, dict[str, str | None]] = {
     HISTORY: {},
-    "/v1/tickets": dict.fromkeys(TicketFilter._fields),
+    "/v1/tickets": dict.fromkeys((*TicketFilter._fields, "as_of")),
     "/v1/audit": dict.fromkeys(("ticket", "contact", "subject", "actor", "type", "topic", "from", "to")),
     "/v1/retention": dict(DAY),
 }

@@ -109,6 +109,22 @@ def test_pages_are_the_newest_first_and_lose_nothing(follow: Follow, ask: Ask) -
     assert address == ""
 
 
+def test_page_says_of_which_tickets_records_wait_for_repair(follow: Follow, ask: Ask, database: str) -> None:
+    first, second, third = numbers(3)
+    follow(registered(first), registered(second, contact_id=b"x" * 16), registered(third, contact_id=b"y" * 16))
+    waiting = ParkedRecord("ticket_status_v1", TICKETS, 0, 7, first.encode(), MORNING, False, b"", "Poison", MORNING)
+    with psycopg.connect(database) as db:
+        parked.add(db, [waiting, waiting._replace(consumer="desk_v1", topic=FACTS, key=(b"x" * 16).hex().encode())])
+
+    rows = ask("/v1/tickets").json()["rows"]
+
+    assert {card["number"]: card["parked"] and card["parked"]["by"] for card in rows} == {
+        first: ["ticket_status"],
+        second: ["desk"],
+        third: None,
+    }
+
+
 def test_filters_narrow(follow: Follow, ask: Ask) -> None:
     first, second, third = numbers(3)
     follow(

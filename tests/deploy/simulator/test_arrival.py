@@ -27,6 +27,10 @@ ROWS = {
     "ticket_status": """INSERT INTO ticket_status_v1 (number, version, last_event_id, status, channel, kind, topic, language, opened_at,
         opened_offset_min, changed_at, contact_id, ordinal, cycle, next_step, has_name, has_phone, has_text)
         VALUES (%(number)s, 2, 'd2', 'in_processing', 'phone', 'request', '', '', 1, 0, 1, %(id)s, 1, 1, '', false, false, false)""",
+    "ticket_versions": """INSERT INTO ticket_version_v1 (number, version, last_event_id, status, channel, kind, topic, language,
+        opened_at, opened_offset_min, changed_at, contact_id, ordinal, cycle, next_step, has_name, has_phone, has_text, recorded_at,
+        partition, "offset")
+        VALUES (%(number)s, 1, 'd1', 'registered', 'phone', 'request', '', '', 1, 0, 1, %(id)s, 1, 1, '', false, false, false, 1, 1, 0)""",
     "retention_contact": "INSERT INTO retention_contact_v1 VALUES (%(event)s, %(id)s, 'contact', 1, 2)",
     "retention_ticket": "INSERT INTO retention_ticket_v1 VALUES (%(number)s, 2, 'd2', 'ticket', NULL, NULL)",
 }
@@ -74,6 +78,7 @@ def test_when_everything_arrived_nothing_is_found(db: psycopg.Connection[Any]) -
         ("DELETE FROM outcome_v1", "every record of a fact or a command has its outcome"),
         ("DELETE FROM audit_log_v1 WHERE version = 1", "every decision that an outcome names is on hotline.tickets"),
         ("DELETE FROM ticket_status_v1", "every ticket that an outcome names is in ticket status, at that version or a later one"),
+        ("DELETE FROM ticket_version_v1", "every decision that an outcome names is in ticket versions"),
         ("DELETE FROM retention_ticket_v1", "every ticket that an outcome names is in retention, at that version or a later one"),
         ("DELETE FROM retention_contact_v1", "every accepted fact is in retention"),
         ("DELETE FROM contact_ticket_v1", "every contact has as many tickets as it should"),

@@ -1,0 +1,1 @@
+"""Live streams: what happens to tickets, told as it happens, over lines that stay open."""
