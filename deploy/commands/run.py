@@ -12,12 +12,13 @@ from events.settings import Settings
 @click.command("run")
 @click.argument("names", nargs=-1, required=True, metavar="NAME [MODEL]…")
 def COMMAND(names: tuple[str, ...]) -> None:  # noqa: N802 - the name the table looks for
-    """Run a process in the foreground until SIGTERM: intake, api, desk, relay, projectors, projector MODEL.
+    """Run a process in the foreground until SIGTERM: intake, api, desk, relay, projectors, drift, projector MODEL.
 
     Several names share one process.
     """
     import structlog
 
+    from deploy.doctor.examination import before, require_sound
     from events import crash_points
     from events.logging import configure
 
@@ -25,6 +26,7 @@ def COMMAND(names: tuple[str, ...]) -> None:  # noqa: N802 - the name the table 
     configure("+".join(unit.name for unit in units))
     settings = Settings()
     crash_points.arm(settings.crash_point)
+    require_sound(settings, before(units))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
