@@ -34,11 +34,12 @@ PROCESSES: tuple[Process, ...] = (
     Process("desk", "consumers.desk.desk:run"),
     Process("relay", "consumers.relay:run"),
     Process("projectors", "consumers.project:run_all"),
+    Process("drift", "consumers.drift.watch:run"),
     Process("projector", "consumers.project:run_one", takes_model=True),
 )
 
 # What `hotline up` starts, in this order; every entry is what stands after `hotline run`.
-TOGETHER: tuple[str, ...] = ("relay", "desk", "projectors", "intake", "api")
+TOGETHER: tuple[str, ...] = ("relay", "desk", "projectors", "intake", "api", "drift")
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,21 @@ class Parking(_Part):
     of_last: PositiveInt
 
 
+class Clocks(_Part):
+    """What is known of the clocks of our machines."""
+
+    differ_s: PositiveInt  # at most; answers about a moment are final only so much later
+
+
+class Drift(_Part):
+    """How quickly the drift audit goes through all tickets, and what it may take for that."""
+
+    window_s: PositiveInt  # within which every ticket shall be compared once
+    slices: int = Field(ge=1, le=1_000)  # passes that make up the window
+    records_per_s: PositiveInt  # read from the log at most
+    tickets_per_pass: PositiveInt  # held in memory at most; where a slice holds more, slices become narrower
+
+
 class Numbers(_Part):
     """How ticket numbers look (R320-R323)."""
 
@@ -69,6 +84,8 @@ class Reference(_Part):
     zone: str
     limits: Limits
     parking: Parking
+    clocks: Clocks
+    drift: Drift
     numbers: Numbers
     kind_of_channel: Mapping[str, str]
     floor_years: Mapping[str, PositiveInt]

@@ -33,8 +33,8 @@ def test_apart_gives_each_projector_a_process_of_its_own() -> None:
     together = [unit.name for unit in units_to_start(apart=False)]
     apart = [unit.name for unit in units_to_start(apart=True)]
 
-    assert together == ["relay", "desk", "projectors", "intake", "api"]
-    assert apart == ["relay", "desk", "projector-ticket_status", "projector-audit_log", "intake", "api"]
+    assert together == ["relay", "desk", "projectors", "intake", "api", "drift"]
+    assert apart == ["relay", "desk", "projector-ticket_status", "projector-audit_log", "intake", "api", "drift"]
 
 
 def test_names_are_unique_and_ports_are_settings() -> None:
