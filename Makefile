@@ -4,8 +4,13 @@ SHELL := /bin/sh
 BIN := .venv/bin
 # Extra words for pytest, such as TESTS="tests/deploy -k supervisor"
 TESTS ?=
-# How many seeds the fault runs play
-ROUNDS ?= 10
+# How long the fault run does harm, and in which order
+MINUTES ?= 40
+SEED ?= 424242
+# How many seeds the journeys play after it; more than one also takes the long form of what is short in `make test`
+ROUNDS ?= 2
+# Tests that wait for servers and clocks leave the cores idle: two lanes, each with servers of its own
+LANES ?= 2
 
 .PHONY: help demo test lint bench faults lock env env-dev
 
@@ -13,14 +18,14 @@ help:
 	@echo "make demo [ONCE=1]   a running hotline and one believable day; ONCE=1 checks it and stops"
 	@echo "make test            linters, types, all tests on a real Kafka and a real Postgres"
 	@echo "make lint | bench    linters and types | benchmarks beside their floors"
-	@echo "make faults          the journeys, kills under $(ROUNDS) seeds; ROUNDS=N for another number"
+	@echo "make faults          $(MINUTES) minutes of load under faults, every promise checked; then the journeys under $(ROUNDS) seeds"
 	@echo "make lock            write the lock files anew (needs uv)"
 
 demo: env
 	@$(BIN)/hotline demo $(if $(filter-out 0,$(ONCE)),--once)
 
 test: lint
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest -n $(LANES) --dist loadfile $(TESTS)
 
 lint: env-dev
 	@$(BIN)/ruff check .
@@ -32,6 +37,7 @@ bench: env-dev
 	@$(BIN)/python -m tests.bench
 
 faults: env-dev
+	@$(BIN)/python -m tests.faults.long --minutes $(MINUTES) --seed $(SEED)
 	@$(BIN)/python -m pytest -m journey --rounds $(ROUNDS) $(TESTS)
 
 env:

@@ -56,6 +56,8 @@ class Log:
         held = {p: positions.claim(db, [consumer], p, "topic")[consumer] for p in sorted({(r.topic, r.partition) for r in mine})}
         for start in range(0, len(mine), batch):
             part = [r for r in mine[start : start + batch] if r.offset >= held[r.topic, r.partition].next_offset]
+            if not part:
+                continue
             moves = [Move(consumer, p, held[p], past, 1) for p, past in {(r.topic, r.partition): r.offset + 1 for r in part}.items()]
             yield moves, [r for r in part if model.wants_all or r.event is not None]
             held |= {move.partition: move.done() for move in moves}

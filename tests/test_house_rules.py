@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,9 +22,14 @@ FOLDER_FILES = 20  # events/, the fullest: a file for each family and a few for 
 #: One library, one door: the only files that may import it.
 DOORS = {
     "confluent_kafka": {
-        *("events/wire/publisher.py", "events/wire/log_ends.py"),
-        *("consumers/kafka.py", "consumers/batches.py", "consumers/loop.py", "consumers/rebuild.py"),
-        *("deploy/topics.py", "deploy/lag.py", "deploy/parts/kafka.py", "deploy/commands/tail.py", "api/queries/lag.py"),
+        *("events/wire/publisher.py", "events/wire/log_ends.py", "events/wire/elections.py"),
+        *("consumers/kafka.py", "consumers/batches.py", "consumers/loop.py", "consumers/replay.py", "consumers/rebuild/worker.py"),
+        *("deploy/models.py", "deploy/commands/log/replay.py", "deploy/commands/log/dead_letters.py"),
+        "consumers/drift/log.py",
+        "consumers/desk/stretch.py",
+        "consumers/desk/away.py",
+        *("deploy/topics.py", "deploy/lag.py", "deploy/parts/kafka.py", "deploy/commands/log/tail.py", "api/queries/lag.py"),
+        "deploy/doctor/kafka.py",
     },
     "fastavro": {"events/wire/schemas.py", "events/wire/codec.py", "events/wire/schema_rules.py", "events/wire/schema_examples.py"},
     "cryptography": {"events/vault/sealing.py", "events/vault/wrapping.py", "api/access.py", "deploy/keys.py"},
@@ -140,6 +146,12 @@ def test_a_room_holds_no_more_than_one_can_overlook() -> None:
         crowded[_name(path.parent)] = crowded.get(_name(path.parent), 0) + 1
 
     assert {folder: count for folder, count in crowded.items() if count > FOLDER_FILES} == {}
+
+
+def test_every_room_is_part_of_an_installation() -> None:
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
+
+    assert sorted(told) == sorted({str(path.parent.relative_to(ROOT)).replace("/", ".") for path in FILES})
 
 
 def test_no_file_names_a_package_registry_or_a_path_of_somebody_s_machine() -> None:

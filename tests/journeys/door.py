@@ -27,8 +27,8 @@ class Answer(NamedTuple):
 class Door:
     """Both applications of one stack."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, answer_s: float = ANSWER_S) -> None:
+        self._settings, self._answer_s = settings, answer_s
 
     def give(self, channel: str, document: object) -> Answer:
         """Bring a fact as an adapter does."""
@@ -64,7 +64,7 @@ class Door:
     def _ask(
         self, port: int, method: str, address: str, role: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        connection = http.client.HTTPConnection(LOOPBACK, port, timeout=ANSWER_S)
+        connection = http.client.HTTPConnection(LOOPBACK, port, timeout=self._answer_s)
         told = {"Authorization": f"Bearer {_token(self._settings, role)}", "Content-Type": "application/json", **(headers or {})}
         try:
             connection.request(method, address, body, told)

@@ -21,22 +21,26 @@ from deploy.stack import running_stack
 from events.settings import Settings
 from tests.waiting import until
 
-_PORTS = 5  # Kafka, its controller, Postgres, the two applications
+_PORTS = 7  # Kafka, its controller, Postgres, the two applications, Kafka's side door and what stands before it
 _STOP_LIMIT_S = 60
 _READY_LIMIT_S, _ASK_LIMIT_S = 30.0, 5.0
 SETTLE_LIMIT_S = 60.0
 
 
 @contextmanager
-def whole_stack() -> Iterator[Settings]:
-    """All parts and processes, each projector alone, in a temporary home on free ports; gone afterwards, even if pytest is killed."""
+def whole_stack(*, side_door: bool = False) -> Iterator[Settings]:
+    """All parts and processes, each projector alone, in a temporary home on free ports; gone afterwards, even if pytest is killed.
+
+    With `side_door` Kafka has a second port, whose clients come back by the port above it.
+    """
     home = Path(tempfile.mkdtemp(prefix="hotline-journey-"))
     leash = subprocess.Popen((sys.executable, "-m", "deploy.parts.leash", str(home)), stdin=subprocess.PIPE, start_new_session=True)
     port = pick_free(_PORTS)
     settings = Settings(home=home, kafka_port=port, postgres_port=port + 2, intake_port=port + 3, api_port=port + 4)
+    settings = settings.model_copy(update={"kafka_side_port": port + 5}) if side_door else settings
     try:
         with running_stack(settings, "--apart"):
-            until(lambda: all(_is_ready(port) for port in (settings.intake_port, settings.api_port)), _READY_LIMIT_S)
+            until(lambda: all(is_ready(port) for port in (settings.intake_port, settings.api_port)), _READY_LIMIT_S)
             yield settings
     finally:
         leash.communicate(timeout=_STOP_LIMIT_S)
@@ -44,7 +48,8 @@ def whole_stack() -> Iterator[Settings]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _is_ready(port: int) -> bool:
+def is_ready(port: int) -> bool:
+    """Say whether the application on that port has all it needs."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=_ASK_LIMIT_S)
     try:
         connection.request("GET", "/readyz")

@@ -1,6 +1,5 @@
 """The same day while `kill -9` hits every process and part, one after another, in a seeded order: nothing lost, nothing twice."""
 
-import http.client
 import random
 import signal
 from collections.abc import Iterator, Mapping
@@ -11,21 +10,19 @@ from time import monotonic
 import psycopg
 import pytest
 
+from deploy.processes import units_to_start
 from events.settings import Settings
-from projectors.registry import PROJECTIONS
 from tests import oracle
 from tests.consumed import ends
-from tests.journeys.door import Answer, Door, request
 from tests.journeys.played import Played, after, findings, play_day, repeats_on
 from tests.journeys.stacks import entries, killed, signalled, whole_stack
+from tests.journeys.through import ALL_S, given, goes_through
 from tests.waiting import until
 
 CONTACTS, CONTACTS_PER_S = 240, 4.0
-PROJECTORS = tuple(f"projector-{model.name}" for model in PROJECTIONS)
-VICTIMS = ("intake", "desk", "relay", "api", "kafka", "postgres", *PROJECTORS)
+VICTIMS = ("kafka", "postgres", *(unit.name for unit in units_to_start(apart=True)))
 BOUNDS_S = {"postgres": 20.0, "kafka": 30.0}  # I9: how soon all must work again
 BOUND_S = 15.0
-_ALL_S = 45.0
 
 pytestmark = [pytest.mark.journey, pytest.mark.parts]
 
@@ -40,7 +37,7 @@ def harmed(round_seed: int) -> Iterator[tuple[Played, Mapping[str, float]]]:
         try:
             healed_s = {victim: _kill_and_wait(settings, victim) for victim in order}
             _kill_the_relay_before_it_deletes(settings)
-            played = after(settings, playing.result(_ALL_S))
+            played = after(settings, playing.result(ALL_S))
         finally:
             stop.set()  # after a failure nobody waits for the day's end
         yield played, healed_s
@@ -49,67 +46,23 @@ def harmed(round_seed: int) -> Iterator[tuple[Played, Mapping[str, float]]]:
 def _kill_and_wait(settings: Settings, victim: str) -> float:
     killed(settings, victim)
     since_s = monotonic()
-    _goes_through(settings, f"after-{victim}")
+    goes_through(settings, f"after-{victim}")
     return monotonic() - since_s
-
-
-def _goes_through(settings: Settings, own_id: str) -> None:
-    """Wait until a new contact is taken, becomes a ticket, and stands in every read model."""
-    accepted = until(lambda: _given(settings, own_id), _ALL_S)[0]
-    event_id = bytes.fromhex(accepted.document["accepted"][0]["event_id"])
-    until(lambda: _is_everywhere(settings, event_id), _ALL_S)
-    until(lambda: _read(settings, accepted), _ALL_S)
-
-
-def _given(settings: Settings, own_id: str) -> list[Answer]:
-    try:
-        answer = Door(settings).give("cabinet", request(own_id))
-    except (OSError, http.client.HTTPException):
-        return []
-    return [answer] if answer.status == http.HTTPStatus.ACCEPTED else []
-
-
-def _read(settings: Settings, accepted: Answer) -> bool:
-    contact, position = accepted.document["accepted"][0]["contact_id"], accepted.document["position"]
-    try:
-        return Door(settings).read(f"/v1/contacts/{contact}", position).status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
-        return False
-
-
-_EVERYWHERE = """
-SELECT FROM outcomes AS o
-WHERE o.cause_id = %(id)s AND o.result = 'decided'
-    AND EXISTS (SELECT FROM audit_log AS a WHERE a.event_id = %(id)s)
-    AND EXISTS (SELECT FROM contact_fact AS c WHERE c.event_id = %(id)s)
-    AND EXISTS (SELECT FROM retention_contact AS r WHERE r.event_id = %(id)s)
-    AND EXISTS (SELECT FROM ticket_status AS s WHERE s.number = ANY(o.decided_numbers))
-    AND EXISTS (SELECT FROM retention_ticket AS k WHERE k.number = ANY(o.decided_numbers))
-LIMIT 1
-"""
-
-
-def _is_everywhere(settings: Settings, event_id: bytes) -> bool:
-    try:
-        with psycopg.connect(settings.database) as db:
-            return db.execute(_EVERYWHERE, {"id": event_id}).fetchone() is not None
-    except psycopg.OperationalError:
-        return False
 
 
 def _kill_the_relay_before_it_deletes(settings: Settings) -> None:
     """Kill it when Kafka has acknowledged and its rows still lie in the outbox: the next one must publish them once more."""
     signalled(settings, "relay", signal.SIGSTOP)
-    until(lambda: _given(settings, "relay-repeats"), _ALL_S)
+    until(lambda: given(settings, "relay-repeats"), ALL_S)
     with psycopg.connect(settings.database) as db, psycopg.connect(settings.database, autocommit=True) as other:
-        until(lambda: other.execute("SELECT FROM outbox LIMIT 1").fetchone() is not None, _ALL_S)
+        until(lambda: other.execute("SELECT FROM outbox LIMIT 1").fetchone() is not None, ALL_S)
         db.execute("SELECT FROM outbox FOR UPDATE")
         before = _outcomes(settings)
         signalled(settings, "relay", signal.SIGCONT)
-        until(lambda: _outcomes(settings) > before and _is_deleting(other), _ALL_S)
+        until(lambda: _outcomes(settings) > before and _is_deleting(other), ALL_S)
         killed(settings, "relay")
         other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'relay'")
-        until(lambda: not _is_deleting(other), _ALL_S)
+        until(lambda: not _is_deleting(other), ALL_S)
 
 
 def _outcomes(settings: Settings) -> int:
