@@ -25,7 +25,7 @@ demo: env
 	@$(BIN)/hotline demo $(if $(filter-out 0,$(ONCE)),--once)
 
 test: lint
-	@$(BIN)/python -m pytest -n $(LANES) --dist loadfile $(TESTS)
+	@$(BIN)/python -m pytest -n $(LANES) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: env-dev
 	@$(BIN)/ruff check .
