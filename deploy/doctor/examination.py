@@ -92,5 +92,7 @@ def require_sound(settings: Settings, checks: Sequence[Check]) -> None:
     result = examine(Context(settings, ask_limit_s=_START_LIMIT_S), checks)
     for finding in result.findings:
         log.warning("hazard", code=finding.code, severity=finding.severity, what=finding.what, remedy=finding.remedy)
+    for part in result.unreachable:
+        log.info("not examined", because=part)
     if lines := [f"{finding.what}; remedy: {finding.remedy}" for finding in result.findings if finding.severity == HARD]:
         raise Unwilling("will not start on this set-up: " + " | ".join(lines))
