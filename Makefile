@@ -9,8 +9,8 @@ MINUTES ?= 40
 SEED ?= 424242
 # How many seeds the journeys play after it; more than one also takes the long form of what is short in `make test`
 ROUNDS ?= 2
-# Tests that wait for servers and clocks leave the cores idle: two lanes, each with servers of its own
-LANES ?= 2
+# Tests that wait for servers and clocks leave the cores idle: three lanes, each with servers of its own
+LANES ?= 3
 
 .PHONY: help demo test lint bench faults lock env env-dev
 

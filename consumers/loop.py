@@ -95,10 +95,13 @@ class Follower:
                 while not stop.is_set():
                     self._take(beside)
                 self._settle()
+            except COME_BACK as failure:
+                log.warning("leaving the group", because=type(failure).__name__)  # said first: while Kafka is silent, leaving takes long
+                raise
             finally:
                 self._wait()
-                self._consumer.close()
                 self._db.close()
+                self._consumer.close()
 
     def step(self) -> int:
         """Take one batch, if there is one, and commit it; return how many records it held."""

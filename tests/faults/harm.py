@@ -128,7 +128,7 @@ def second_machine(site: Site) -> Iterator[Single]:
 
 def cut_both(site: Site, second: Single) -> None:
     """Cut the second machine off: its batch hangs before Postgres, the group gives it up; then Postgres hears it, too late."""
-    fenced, held = len(second.lines("coming back", because="Fenced")), site.database_line.counts["held"]
+    fenced, held = len(second.lines("leaving the group", because="Fenced")), site.database_line.counts["held"]
     with site.kafka_line.weather():  # as it was, afterwards
         with site.database_line.weather(held=True):
             until(lambda: site.database_line.counts["held"] > held + len(CONSUMERS), JOIN_LIMIT_S)
@@ -136,7 +136,7 @@ def cut_both(site: Site, second: Single) -> None:
             site.kafka_line.set(HELD)
             site.history.harmed("cut", "both lines")
             until(lambda: all(site.epochs(consumer) != epochs[consumer] for consumer in epochs), JOIN_LIMIT_S)
-        until(lambda: len(second.lines("coming back", because="Fenced")) > fenced, JOIN_LIMIT_S)
+        until(lambda: len(second.lines("leaving the group", because="Fenced")) > fenced, JOIN_LIMIT_S)
 
 
 def one_way(site: Site, line: Proxy, for_s: float) -> None:

@@ -116,7 +116,7 @@ class Site:
 
     def fenced(self) -> int:
         """Return how many zombies rolled back so far."""
-        return self.comings_back()["Fenced"]
+        return sum(line["because"] == "Fenced" for line in self._lines("leaving the group"))
 
     def _lines(self, event: str) -> list[dict[str, Any]]:
         return [line for log in (self.settings.folder / "logs").glob("*.log*") for line in said(log, event)]

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Timer
+from threading import Event as Flag
+from threading import Thread
 from typing import Any
 
 import psycopg
@@ -118,14 +119,22 @@ def test_key_with_records_on_several_partitions_is_named(own: Settings, db: Db) 
 
 
 def test_outbox_that_stands_still_is_named_and_one_that_drains_is_not(own: Settings, db: Db, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "OUTBOX_LIMIT_S", 0.5)
-    db.execute("INSERT INTO outbox (cause_partition, records, outcome) VALUES (0, '{}', ''), (0, '{}', '')")
+    monkeypatch.setattr(tables, "OUTBOX_LIMIT_S", 1.0)
+    insert = "INSERT INTO outbox (cause_partition, records, outcome) VALUES (0, '{}', ''), (0, '{}', '')"
+    db.execute(insert)
     (finding,) = looked(tables.outbox, own)
-    relay = Timer(0.1, lambda: db.execute("DELETE FROM outbox WHERE seq = (SELECT min(seq) FROM outbox)"))
+    looked_at = Flag()
+
+    def drain() -> None:
+        while not looked_at.wait(0.05):
+            db.execute(f"DELETE FROM outbox WHERE seq = (SELECT min(seq) FROM outbox); {insert}")
+
+    relay = Thread(target=drain)
     relay.start()
     try:
         draining = looked(tables.outbox, own)
     finally:
+        looked_at.set()
         relay.join()
         db.execute("TRUNCATE outbox")
 
