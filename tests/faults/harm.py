@@ -20,7 +20,7 @@ from tests.journeys.stacks import entries, killed, signalled
 from tests.waiting import until
 
 FROZEN_S = 16.0  # longer than the group and the database wait for anybody
-JOIN_LIMIT_S = 30.0  # for a share of every group; it gives a silent member up after 6 s
+JOIN_LIMIT_S = 90.0  # nobody promised how soon; a busy machine starts a process of everything in half a minute
 ENDS_S, COMES_BACK_S = 20.0, 45.0
 HELD = Weather(held=True)
 CONSUMERS = {model.name: consumer_of(model) for model in PROJECTIONS}
