@@ -1,7 +1,7 @@
 """What must be kept until when: every contact, ticket and stored file, three years at least (R212, G22).
 
 Asked by auditors and the records office. Rows fed by facts are keyed by the fact, a ticket has one row; the latest date of everything that
-belongs together counts and is found when somebody asks (`projectors.retention_reads`). The floor runs from receipt, storing or the last
+belongs together counts and is found when somebody asks (`projectors.reads.retention`). The floor runs from receipt, storing or the last
 closing; an open ticket has no date. A letter given again is sealed and stored again: so every record that names a file has a row for it,
 a repeated fact's too, or files would lie in the store that no table knows. Years per class come from the reference data. Destroys nothing.
 """

@@ -11,8 +11,8 @@ import structlog
 
 from events.places import Place
 from projectors.audit_log import AuditRow
-from projectors.audit_reads import list_history
 from projectors.outcomes import OutcomeRow, find_outcomes
+from projectors.reads.audit_log import list_history
 
 LOOK_EVERY_S = 0.01
 CONNECT_TIMEOUT_S = 2

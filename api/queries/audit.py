@@ -14,9 +14,9 @@ from api.queries.reading import Reading, reading_of
 from api.queries.records import audit_entry
 from api.queries.waiting import DEFAULT_WAIT_MS, AtLeast, WaitMs, wait_for
 from projectors.audit_log import AUDIT_LOG, AuditRow
-from projectors.audit_reads import AuditFilter, list_records
 from projectors.contacts import CONTACTS, list_contacts_of
 from projectors.model import ReadModel
+from projectors.reads.audit_log import AuditFilter, list_records
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"])
 

@@ -19,7 +19,7 @@ from api.queries.reading import Reading, reading_of
 from api.queries.waiting import DEFAULT_WAIT_MS, AtLeast, WaitMs, wait_for
 from projectors.contacts import CONTACTS, list_contacts_of, list_tickets_of
 from projectors.model import ReadModel
-from projectors.retention_reads import Kept, latest, list_kept, list_past_floor
+from projectors.reads.retention import Kept, latest, list_kept, list_past_floor
 from projectors.showing import rfc3339
 
 router = APIRouter(prefix="/v1/retention", tags=["retention"])

@@ -49,7 +49,7 @@ async def _look(settings: Settings, number: str, moment: str | None) -> dict[str
 
     from api.queries.as_of import moment_of
     from api.queries.records import history_entry
-    from projectors.audit_reads import list_history
+    from projectors.reads.audit_log import list_history
 
     at_us = None if moment is None else moment_of(moment)
     async with await AsyncConnection.connect(settings.database, autocommit=True, application_name="hotline ticket") as db:
@@ -85,7 +85,7 @@ async def _card_as_of(db: "AsyncConnection[Any]", settings: Settings, number: st
     from projectors.reaching import read_included
 
     margin_us = reference.load(settings.reference).clocks.differ_s * 1_000_000
-    final = await is_final_now(db, settings.kafka_address, Finality(MODELS[0], margin_us), at_us)
+    final = await is_final_now(db, settings.kafka_access, Finality(MODELS[0], margin_us), at_us)
     included = await read_included(db, (*MODELS, AUDIT_LOG))
     found, parked = await look(db, number, at_us)
     if found is None:

@@ -12,7 +12,7 @@ from events.envelope import FACTS, OUTCOMES
 from events.outcomes import EraOpened
 from events.places import Place
 from projectors.audit_log import AUDIT_LOG, AuditRow
-from projectors.audit_reads import AuditFilter, list_history, list_records
+from projectors.reads.audit_log import AuditFilter, list_history, list_records
 from tests.given import given, rows_of
 from tests.made import CONTACT, MORNING, NUMBER, made, registered, settled, taken
 

@@ -13,8 +13,8 @@ from events.reference import load
 from events.tickets import TicketReopened
 from projectors.contacts import CONTACTS
 from projectors.model import ReadModel
+from projectors.reads.retention import PastFloor, latest, list_kept, list_past_floor
 from projectors.retention import RetentionModel, keep_until
-from projectors.retention_reads import PastFloor, latest, list_kept, list_past_floor
 from tests.given import given, rows_of
 from tests.made import CONTACT, NUMBER, closed, made, registered
 from tests.projectors.test_audit_log import asked

@@ -21,7 +21,7 @@ from api.queries.records import history_entry
 from api.queries.streams.answer import BROKEN, DROPPED, MOST_BUFFERED, STOPPING, Buffer, told
 from events.envelope import TICKETS
 from projectors.parked import Waiting
-from projectors.ticket_changes import Change, News, Offsets, Waits, list_repaired, look
+from projectors.reads.ticket_changes import Change, News, Offsets, Waits, list_repaired, look
 from projectors.ticket_status import TicketFilter, matches
 from projectors.ticket_versions import TICKET_VERSIONS
 from projectors.tokens import Token

@@ -32,7 +32,7 @@ from api.queries.tickets import Number
 from api.queries.waiting import DEFAULT_WAIT_MS, AtLeast, WaitMs, wait_for
 from events.envelope import TICKETS
 from projectors.parked import Waiting
-from projectors.ticket_changes import Change, find_firsts, find_start, find_told, list_changes_of
+from projectors.reads.ticket_changes import Change, find_firsts, find_start, find_told, list_changes_of
 from projectors.ticket_versions import TICKET_VERSIONS, TicketVersion, find_as_of
 from projectors.tokens import BadToken, Token
 
