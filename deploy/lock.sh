@@ -20,4 +20,4 @@ compile() {
 }
 
 compile requirements.lock --extra local
-compile requirements-dev.lock --extra local --extra dev --constraint requirements.lock
+compile requirements-dev.lock --extra local --extra lake --extra dev --constraint requirements.lock

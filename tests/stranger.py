@@ -38,6 +38,6 @@ def _schemas() -> dict[int, Any]:
     lock = json.loads((_FOLDER / "lock.json").read_text("utf-8"))
     return {
         entry["id"]: files[re.sub(r"^hotline\.[a-z-]+-", "", subject), int(version)]
-        for subject, versions in lock.items()
+        for subject, versions in lock["subjects"].items()
         for version, entry in versions.items()
     }

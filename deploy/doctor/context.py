@@ -45,7 +45,7 @@ class Context:
     @cached_property
     def kafka(self) -> KafkaSeen:
         """The Kafka."""
-        return KafkaSeen(self.settings.kafka_address, self.ask_limit_s)
+        return KafkaSeen(self.settings.kafka_access, self.ask_limit_s)
 
     @cached_property
     def wanted(self) -> dict[str, Topic]:

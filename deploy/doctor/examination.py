@@ -31,6 +31,7 @@ CHECKS: tuple[Check, ...] = (
     records.strays,
     records.holes,
     records.damage,
+    records.unread,
     records.unknown_schemas,
     tables.parted_keys,
     tables.parked,

@@ -13,9 +13,11 @@ from typing import NamedTuple, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, OffsetSpec, ResourceType
 
+from consumers.kafka import GROUPS
 from deploy.problems import PartAway
 from deploy.topics import known_brokers
 from events.places import Partition
+from events.wire.kafka import Kafka
 
 _KNOCK_S = 0.5
 SAMPLE_LIMIT_S = 5.0
@@ -45,25 +47,26 @@ class RecordSeen(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """The newest records of some partitions, the offsets of those read to their end, and what could not be read, with the reason."""
+    """The newest records of some partitions, the offsets of those read to their end, what is damaged, with the reason, and the rest."""
 
     records: Sequence[RecordSeen]
     whole: Mapping[Partition, range]
     damaged: Mapping[Partition, str]
+    unread: frozenset[Partition]  # there was no time for them
 
 
 class KafkaSeen:
-    """One Kafka at its address; `limit_s` bounds each question."""
+    """One Kafka; `limit_s` bounds each question."""
 
-    def __init__(self, address: str, limit_s: float) -> None:
-        self._address, self._limit_s = address, limit_s
+    def __init__(self, kafka: Kafka, limit_s: float) -> None:
+        self._kafka, self._limit_s = kafka, limit_s
         self._away: PartAway | None = None
 
     @cached_property
     def metadata(self) -> ClusterMetadata:
         """Its brokers and topics. Raises PartAway, also later ones without asking again."""
-        if self._away is None and not any(map(_knock, self._address.split(","))):
-            self._away = PartAway(f"Kafka at {self._address} does not answer")
+        if self._away is None and not any(map(_knock, self._kafka.address.split(","))):
+            self._away = PartAway(f"Kafka at {self._kafka} does not answer")
         return self._ask(lambda: self._admin.list_topics(timeout=self._limit_s))
 
     @property
@@ -133,7 +136,8 @@ class KafkaSeen:
         waiting = set(ends)
         until = monotonic() + SAMPLE_LIMIT_S
         consumer = Consumer({
-            **{"bootstrap.servers": self._address, "group.id": "doctor", "enable.auto.commit": False, "log_level": 0},
+            **self._kafka.client(),
+            **{"group.id": f"{GROUPS}doctor", "enable.auto.commit": False, "log_level": 0},
             **{"enable.partition.eof": True, "check.crcs": True, "isolation.level": "read_uncommitted"},
         })  # fmt: skip
         try:
@@ -151,11 +155,11 @@ class KafkaSeen:
         finally:
             consumer.close()
         whole = {place: range(spans[place][0], past) for place, past in ends.items() if place not in waiting | damaged.keys()}
-        return Sample([r for r in records if r.offset < ends[r.topic, r.partition]], whole, damaged)
+        return Sample([r for r in records if r.offset < ends[r.topic, r.partition]], whole, damaged, frozenset(waiting))
 
     @cached_property
     def _admin(self) -> AdminClient:
-        return AdminClient({"bootstrap.servers": self._address, "log_level": 0, "reconnect.backoff.max.ms": 200})
+        return AdminClient({**self._kafka.client(), "log_level": 0, "reconnect.backoff.max.ms": 200})
 
     def _ask(self, question: Callable[[], Answer]) -> Answer:
         if self._away is not None:
@@ -165,7 +169,7 @@ class KafkaSeen:
         except (KafkaException, FutureTimeout) as problem:
             error = problem.args[0] if problem.args else None
             said = error.name() if isinstance(error, KafkaError) else "no answer in time"
-            self._away = PartAway(f"Kafka at {self._address} does not answer ({said})")
+            self._away = PartAway(f"Kafka at {self._kafka} does not answer ({said})")
             raise self._away from None
 
 

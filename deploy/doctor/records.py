@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from deploy.doctor.context import Context
-from deploy.doctor.finding import Finding, hard
+from deploy.doctor.finding import Finding, hard, warning
 from deploy.doctor.kafka import RecordSeen
 from events.envelope import OUTCOMES
 from events.places import Partition
@@ -59,9 +59,16 @@ def damage(context: Context) -> Iterator[Finding]:
         yield hard("log-damaged", what, "stop that broker and let it fetch the partition anew from another one, or restore its folder")
 
 
+def unread(context: Context) -> Iterator[Finding]:
+    """Partitions whose newest records did not come in time: nothing was found there, and nothing looked at."""
+    if places := sorted(context.sample.unread):
+        named = ", ".join(f"{topic}/{number}" for topic, number in places)
+        yield warning("not-looked-at", f"newest records of {named} were not read in time", "look again when Kafka is less busy")
+
+
 def unknown_schemas(context: Context) -> Iterator[Finding]:
     """Records that name a schema which the lock does not hold: their readers wait for it."""
-    known = {entry["id"] for versions in read_lock(context.schemas_folder).values() for entry in versions.values()}
+    known = {entry.id for versions in read_lock(context.schemas_folder).subjects.values() for entry in versions.values()}
     named = Counter((r.topic, int.from_bytes(r.value[1:HEADER_BYTES], "big")) for r in context.sample.records if _is_framed(r.value))
     for (topic, schema_id), count in sorted(named.items()):
         if schema_id not in known:

@@ -5,6 +5,9 @@ bytes, then the body) and returns the event, or raises Undecodable or one of RAW
 the one encoding that our own and Java's standard writers produce is accepted: shortest integers, an array in one block. So two records
 are the same event exactly if their bytes are the same.
 
+Here is also the one place where an old record becomes an event of today: a decoder is made from the schema it was written under and the
+newest class. Nobody after it meets an old version, and there is nothing to write for one: what it lacks is the newest schema's default.
+
 For a record of an id, a time, an offset, a name of a queue and a sealed text, the source reads:
 
     def decode(b):
@@ -172,7 +175,7 @@ class _Source:
     """Lines of one decoder while they are written, the constants they name, and what the schemas say of named types."""
 
     named: Mapping[str, dict[str, Any]]
-    reader_enums: Mapping[str, dict[str, Any]]
+    read_as: Mapping[str, dict[str, Any]]  # what the reader's schema says of them
     lines: list[str] = field(default_factory=list)
     constants: dict[str, Any] = field(default_factory=lambda: dict(_READERS))
     depth: int = 0
@@ -210,7 +213,8 @@ class _Source:
 def compile_decoder(writer: dict[str, Any], reader: dict[str, Any], event: type[Event]) -> Decode:
     """Return the decoder of records written under `writer`, as `event`, whose newest schema is `reader` (both as parsed JSON).
 
-    Fields that the class does not have are read over, fields that the writer did not have take the reader's default. NoDecoder.
+    Fields that the class does not have are read over, fields that the writer did not have take the reader's default, and so in records
+    within; a symbol that the reader does not have is read as its default. NoDecoder.
     """
     source = _Source({_full(part, writer): part for part in _named(writer)}, {_full(part, reader): part for part in _named(reader)})
     with source.under("def decode(b):"):
@@ -232,11 +236,11 @@ def _draft(kind: type) -> type:
     return type(kind.__name__, kind.__bases__, free)
 
 
-def _read_record(source: _Source, into: str, kind: type, written: list[Any], read: list[Any]) -> None:
-    """Write the lines that read the fields of one record into `into`, a draft of a `kind`."""
-    hints = get_type_hints(kind)
-    wanted = {one.name for one in fields(kind)}
-    source.write(f"{into} = new({source.constant('Draft', _draft(kind))})")
+def _read_record(source: _Source, into: str, kind: type | None, written: list[Any], read: list[Any]) -> None:
+    """Write the lines that read the fields of one record into `into`, a draft of a `kind`, or that read over it where there is no class."""
+    hints = get_type_hints(kind) if kind else {}
+    wanted = {one.name for one in fields(kind)} if kind else set()
+    source.write(f"{into} = new({source.constant('Draft', _draft(kind))})" if kind else f"{into} = None")
     place = 0
     while place < len(written):
         one = written[place]
@@ -255,8 +259,9 @@ def _read_record(source: _Source, into: str, kind: type, written: list[Any], rea
     defaults = {one["name"]: one["default"] for one in read if "default" in one}
     for name in sorted(wanted - {one["name"] for one in written}):
         if name not in defaults:
-            raise NoDecoder(f"{kind.__name__}.{name} is neither written nor has it a default")
-        default = tuple(defaults[name]) if isinstance(defaults[name], list) else defaults[name]
+            raise NoDecoder(f"{kind and kind.__name__}.{name} is neither written nor has it a default")
+        default = defaults[name].encode("latin-1") if hints[name] is bytes else defaults[name]  # in JSON bytes are text
+        default = tuple(default) if isinstance(default, list) else default
         source.write(f"{into}.{name} = {source.constant('DEFAULT', default)}")
 
 
@@ -345,20 +350,28 @@ def _read_nullable(source: _Source, into: str, branches: list[Any], hint: object
 
 def _read_array(source: _Source, into: str, items: Avro, hint: object) -> None:
     one, several = f"one_{source.depth}", f"several_{source.depth}"
-    kind = next((argument for argument in get_args(hint) if is_dataclass(argument)), None)
+    items = source.resolve(items)
     source.write("if b[p] == 0:", f"    {into} = ()", "    p += 1")
     with source.under("else:"):
         source.write(f"n, p = count(b, p, {source.least_bytes(items)})", f"{several} = []")
         with source.under("for _ in range(n):"):
             if isinstance(items, dict) and items["type"] == "record":
-                if not isinstance(kind, type):
-                    raise NoDecoder(f"no class for {items['name']}")
-                _read_record(source, one, kind, items["fields"], [])
-                source.write(f"{one}.__class__ = {source.constant('Class', kind)}")
+                _read_within(source, one, items, hint)
             else:
                 _read(source, one, items, None)
             source.write(f"{several}.append({one})")
         source.write("if b[p]:", "    raise Undecodable('an array has more than one block')", "p += 1", f"{into} = tuple({several})")
+
+
+def _read_within(source: _Source, into: str, record: dict[str, Any], hint: object) -> None:
+    """Write the lines that read a record within an array; without a `hint` the class does not want the array, and they read over it."""
+    kind: Any = next((argument for argument in get_args(hint) if is_dataclass(argument)), None)
+    if hint is not None and kind is None:
+        raise NoDecoder(f"no class for {record['name']}")
+    full = next(name for name, part in source.named.items() if part is record)
+    _read_record(source, into, kind, record["fields"], source.read_as.get(full, record)["fields"])
+    if kind is not None:
+        source.write(f"{into}.__class__ = {source.constant('Class', kind)}")
 
 
 def _symbols(source: _Source, enum: dict[str, Any]) -> dict[int, str]:
@@ -366,7 +379,7 @@ def _symbols(source: _Source, enum: dict[str, Any]) -> dict[int, str]:
     if len(enum["symbols"]) > _SYMBOLS_IN_A_BYTE:
         raise NoDecoder(f"{enum['name']} has more than {_SYMBOLS_IN_A_BYTE} symbols")
     full = next(name for name, part in source.named.items() if part is enum)
-    reader = source.reader_enums.get(full, enum)
+    reader = source.read_as.get(full, enum)
     return {2 * place: symbol if symbol in reader["symbols"] else reader["default"] for place, symbol in enumerate(enum["symbols"])}
 
 

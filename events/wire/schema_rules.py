@@ -16,9 +16,10 @@ import fastavro.schema
 
 from events.catalogue import EVENT_TYPES, EventType
 from events.envelope import Command, Decision, Event, Fact
-from events.wire.decoders import Avro
-from events.wire.schema_examples import example_path, example_problems
-from events.wire.schemas import FIRST_ID, FOLDER, LOCK, BadSchemas, files_of, fingerprint, full_name, read_lock, subject, topics
+from events.wire.compatibility import Break, breaks, impossible_defaults
+from events.wire.decoders import EARLIEST_US, LATEST_US, Avro
+from events.wire.schema_examples import example_path, example_problems, golden_path, golden_problems
+from events.wire.schemas import FIRST_ID, FOLDER, LOCK, BadSchemas, Lock, files_of, full_name, read_lock, subject, topics, why_not_as_locked
 
 UNKNOWN = "unknown"
 PEOPLE = frozenset({"citizen", "operator", "third person"})
@@ -71,12 +72,23 @@ def check(folder: Path = FOLDER) -> list[str]:
         found += (f"{version.path.name}: {wrong}" for wrong in _version_problems(version))
     found += _class_problems(versions)
     found += _compatibility_problems(versions)
-    found += _lock_problems(versions, read_lock(folder))
+    try:
+        lock = read_lock(folder)
+    except BadSchemas as wrong:
+        found.append(str(wrong))
+    else:
+        found += _lock_problems(versions, lock)
     if not found:  # examples need schemas that can be read
-        for version in versions:
-            newest = [one for one in versions if one.kind is version.kind][-1]
-            found += example_problems(folder, version.kind, version.number, version.schema, newest.schema)
+        found += _recorded_problems(folder, versions, lock)
     return [*found, *_topic_problems(folder), *_orphans(folder)]
+
+
+def _recorded_problems(folder: Path, versions: list[_Version], lock: Lock) -> Iterator[str]:
+    for version in versions:
+        newest = [one for one in versions if one.kind is version.kind][-1]
+        problems = list(example_problems(folder, version.kind, version.number, version.schema, newest.schema))
+        entry = lock.subjects[subject(version.kind.topics[0], version.kind)][version.number]
+        yield from problems or golden_problems(folder, version.kind, version.number, version.schema, entry)
 
 
 def _version_problems(version: _Version) -> Iterator[str]:
@@ -111,6 +123,16 @@ def _record_problems(record: Mapping[str, Any], defined: set[str]) -> Iterator[s
         yield from (f"{one['name']}: {wrong}" for wrong in _type_problems(one["type"], defined))
         if isinstance(one["type"], list) and ("default" not in one or one["default"] is not None):
             yield f"{one['name']}: a union needs the default null"
+        yield from (f"{one['name']}: {wrong}" for wrong in _default_problems(one))
+
+
+def _default_problems(one: Mapping[str, Any]) -> Iterator[str]:
+    if "aliases" in one:
+        yield "a name is for ever and has no alias; not every reader follows one"
+    if isinstance(one.get("default"), list) and one["default"]:
+        yield "an array is empty by default"
+    if one["name"].endswith("_at") and isinstance(one.get("default"), int) and not EARLIEST_US <= one["default"] <= LATEST_US:
+        yield "its default is no time; a time that nobody wrote is null"
 
 
 def _plain_type(avro: Avro) -> Avro:
@@ -192,45 +214,38 @@ def _fits(hint: Any, avro: Avro) -> bool:
 
 
 def _compatibility_problems(versions: list[_Version]) -> Iterator[str]:
-    """Every version must read every other (FULL_TRANSITIVE): what comes or goes has a default, what stays keeps its type."""
+    """Every version must read every other and be read by it (FULL_TRANSITIVE); what breaks is told once, with all versions it breaks."""
     for new in versions:
+        own = impossible_defaults(new.schema)
+        yield from (f"{new.path.name}: {one}" for one in own)
+        against: dict[Break, list[int]] = {}
         for old in (one for one in versions if one.kind is new.kind and one.number < new.number):
-            then = {one["name"]: one for one in old.schema["fields"]}
-            now = {one["name"]: one for one in new.schema["fields"]}
-            for name in sorted(then.keys() ^ now.keys()):
-                if "default" not in (then.get(name) or now[name]):
-                    yield f"{new.path.name}: {name} comes or goes since version {old.number} and has no default"
-            for name in sorted(then.keys() & now.keys()):
-                if _shape(then[name]["type"]) != _shape(now[name]["type"]):
-                    yield f"{new.path.name}: {name} has another type than in version {old.number}"
+            for one in breaks(old.schema, new.schema):
+                against.setdefault(one, []).append(old.number)
+        for one, numbers in against.items():
+            if one not in own:
+                yield f"{new.path.name}: {one} (against version {', '.join(map(str, numbers))})"
 
 
-def _shape(avro: Avro) -> object:
-    """Return a type without its words, by name where it has one; enums may gain symbols, since each has a default."""
-    if isinstance(avro, list):
-        return [_shape(one) for one in avro]
-    if isinstance(avro, dict) and avro["type"] == "record":
-        return [(one["name"], _shape(one["type"])) for one in avro["fields"]]
-    if isinstance(avro, dict) and avro["type"] == "array":
-        return {"items": _shape(avro["items"])}
-    return _type_name(avro)
-
-
-def _lock_problems(versions: list[_Version], lock: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str]:
-    locked = {(name, number): entry for name, entries in lock.items() for number, entry in entries.items()}
+def _lock_problems(versions: list[_Version], lock: Lock) -> Iterator[str]:
+    locked = {(name, number): entry for name, entries in lock.subjects.items() for number, entry in entries.items()}
     owner: dict[int, Path] = {}
     for version in versions:
         for topic in version.kind.topics:
             name = subject(topic, version.kind)
-            entry = locked.pop((name, str(version.number)), None)
+            entry = locked.pop((name, version.number), None)
             if entry is None:
                 yield f"{name} version {version.number} is not in {LOCK}: hotline schemas lock"
                 continue
-            if entry["fingerprint"] != fingerprint(version.schema):
-                yield f"{version.path.name} is not what {LOCK} holds: make a new version instead of editing a locked one"
-            if entry["id"] < FIRST_ID or owner.setdefault(entry["id"], version.path) != version.path:
-                yield f"{name} version {version.number}: id {entry['id']} is below {FIRST_ID} or belongs to another schema"
-    yield from (f"{LOCK}: {name} version {number} has no file" for name, number in sorted(locked))
+            if wrong := why_not_as_locked(version.path, entry, version.schema):
+                yield wrong
+            if owner.setdefault(entry.id, version.path) != version.path:
+                yield f"{name} version {version.number}: id {entry.id} belongs to another schema"
+            if not FIRST_ID <= entry.id <= lock.last_id:
+                yield f"{name} version {version.number}: id {entry.id} is none from {FIRST_ID} to last_id, {lock.last_id}"
+    for (name, number), entry in sorted(locked.items()):
+        remedy = f"it was released with {entry.released}: restore it" if entry.released else "hotline schemas lock withdraws it"
+        yield f"{LOCK}: {name} version {number} has no file; {remedy}"
 
 
 def _topic_problems(folder: Path) -> Iterator[str]:
@@ -252,7 +267,7 @@ def _orphans(folder: Path) -> Iterator[str]:
     expected = {folder / name for name in _OTHER_FILES}
     for kind in EVENT_TYPES:
         for number, path in files_of(kind, folder).items():
-            expected |= {path, example_path(folder, kind, number)}
+            expected |= {path, example_path(folder, kind, number), golden_path(folder, kind, number)}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path not in expected:
             yield f"{path.relative_to(folder)} belongs to nothing in the catalogue"

@@ -1,8 +1,8 @@
 """The schemas as this program reads them: files, ids and topics of the folder `schemas/`, the public contract.
 
 Knows the layout of that folder and which class each file speaks of; must not know how records are encoded or sent. The lock (`lock.json`)
-gives every version of every subject its id for ever; ids are ours, from 900,000,001 up, and are never given to another schema. A
-schema that lies under two subjects has one id, as a registry would have it.
+gives every version of every subject its id; ids are ours, from 900,000,001 up, and none is ever given to another schema. A schema that
+lies under two subjects has one id, as a registry would have it. `schema_lock` writes the lock; here it is only read.
 """
 
 import hashlib
@@ -17,16 +17,36 @@ from typing import Any
 
 from events.catalogue import EVENT_TYPES, EventType
 from events.envelope import Event
+from events.wire.compatibility import WORDS
 
 FOLDER = Path(__file__).parents[2] / "schemas"
 LOCK = "lock.json"
 FIRST_ID = 900_000_001
-_WORDS = frozenset({"doc", "personal", "code"})
 _VERSION = re.compile(r"\.v([1-9][0-9]*)\.avsc$")
 
 
 class BadSchemas(Exception):
     """The folder of schemas contradicts itself; `hotline schemas check` tells everything that is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """What the lock holds of one version of one subject."""
+
+    id: int
+    fingerprint: str
+    released: str | None = None
+    """Tag of the release that froze it; None before there was one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """Every id ever given that still has a schema."""
+
+    last_id: int
+    """The highest id ever given: one whose version was withdrawn is not given again, so its records stay unknown and are never misread."""
+    subjects: Mapping[str, Mapping[int, Locked]]
+    """Subject → version → what is locked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +92,13 @@ class Topic:
     owner: str
     holds: str
     key: str
+    meaning: str
+    order: str
+    """What orders the records, in words."""
+    guarantees: tuple[str, ...]
+    """What readers may rely on, in words, beside what holds for every topic."""
     written_by: tuple[str, ...]
+    read_by: tuple[str, ...]
     families: tuple[str, ...]
     partitions: int
     retention_ms: int
@@ -115,7 +141,7 @@ def fingerprint(schema: object) -> str:
 
 def _without_words(part: object) -> object:
     if isinstance(part, dict):
-        return {key: value if key == "default" else _without_words(value) for key, value in part.items() if key not in _WORDS}
+        return {key: value if key == "default" else _without_words(value) for key, value in part.items() if key not in WORDS}
     return [_without_words(one) for one in part] if isinstance(part, list) else part
 
 
@@ -128,33 +154,28 @@ def files_of(kind: EventType, folder: Path = FOLDER) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def read_lock(folder: Path = FOLDER) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return subject → version → `{"id", "fingerprint"}`; empty where there is no lock yet."""
+def read_lock(folder: Path = FOLDER) -> Lock:
+    """Return what is locked, nothing where there is no lock yet. BadSchemas if the file is none."""
     path = folder / LOCK
-    lock: dict[str, dict[str, dict[str, Any]]] = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    return lock
+    if not path.exists():
+        return Lock(FIRST_ID - 1, {})
+    try:
+        said = json.loads(path.read_text("utf-8"))
+        subjects = {
+            name: {int(version): Locked(**entry) for version, entry in versions.items()} for name, versions in said["subjects"].items()
+        }
+        return Lock(int(said["last_id"]), subjects)
+    except (ValueError, KeyError, TypeError, AttributeError) as wrong:
+        raise BadSchemas(f"{LOCK} is no lock: {type(wrong).__name__} {wrong}") from wrong
 
 
-def extend_lock(folder: Path = FOLDER, *, write: bool = True) -> list[str]:
-    """Give an id to every version of every subject that has none, in the order of the catalogue; what is locked stays as it is.
-
-    Returns what was added, one line each; with `write` false it only says so.
-    """
-    lock, added = read_lock(folder), []
-    next_id = max((entry["id"] for versions in lock.values() for entry in versions.values()), default=FIRST_ID - 1) + 1
-    for kind in EVENT_TYPES:
-        for version, path in files_of(kind, folder).items():
-            under = [lock.setdefault(subject(topic, kind), {}) for topic in kind.topics]
-            known = next((versions[str(version)] for versions in under if str(version) in versions), None)
-            entry = known or {"id": next_id, "fingerprint": fingerprint(json.loads(path.read_text("utf-8")))}
-            next_id += known is None
-            for topic, versions in zip(kind.topics, under, strict=True):
-                if str(version) not in versions:
-                    versions[str(version)] = entry
-                    added.append(f"{subject(topic, kind)} version {version}: id {entry['id']}")
-    if added and write:
-        (folder / LOCK).write_text(json.dumps(lock, indent=2) + "\n", "utf-8")
-    return added
+def why_not_as_locked(path: Path, entry: Locked, schema: object) -> str | None:
+    """Return what is wrong when the schema in `path` is not what `entry` holds, and what to do; None if it is the same."""
+    if entry.fingerprint == fingerprint(schema):
+        return None
+    if entry.released:
+        return f"{path.name} was released with {entry.released} and is frozen: restore it, and make a new version instead of editing it"
+    return f"{path.name} is not what {LOCK} holds; it is not released, so `hotline schemas lock` gives what it is now an id of its own"
 
 
 @cache
@@ -173,16 +194,16 @@ def load(folder: Path = FOLDER) -> Schemas:
     return Schemas(by_id, latest)
 
 
-def _locked(kind: EventType, version: int, path: Path, lock: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> WriterSchema:
+def _locked(kind: EventType, version: int, path: Path, lock: Lock) -> WriterSchema:
     schema = json.loads(path.read_text("utf-8"))
     subjects = tuple(subject(topic, kind) for topic in kind.topics)
-    entries = [lock.get(name, {}).get(str(version)) for name in subjects]
+    entries = [lock.subjects.get(name, {}).get(version) for name in subjects]
     entry = entries[0]
     if entry is None or any(other != entry for other in entries):
         raise BadSchemas(f"{path.name} is not in {LOCK}: hotline schemas lock")
-    if entry["fingerprint"] != fingerprint(schema):
-        raise BadSchemas(f"{path.name} is not what {LOCK} holds: make a new version instead of editing a locked one")
-    return WriterSchema(entry["id"], version, kind.event, subjects, path, schema)
+    if wrong := why_not_as_locked(path, entry, schema):
+        raise BadSchemas(wrong)
+    return WriterSchema(entry.id, version, kind.event, subjects, path, schema)
 
 
 @cache

@@ -39,6 +39,13 @@ def _frozen(hint: Any, value: Any) -> Any:
     return tuple(_made(inner, one) if is_dataclass(inner) else one for one in value)
 
 
+def as_record(value: Any) -> Any:
+    """Return an event, or a value in one, in the form that fastavro reads and examples have: dicts and lists."""
+    if isinstance(value, tuple):
+        return [as_record(one) for one in value]
+    return {one.name: as_record(getattr(value, one.name)) for one in fields(value)} if is_dataclass(value) else value
+
+
 @cache
 def any_event(kind: EventType) -> st.SearchStrategy[Event]:
     """Any event of one type that its schema allows."""

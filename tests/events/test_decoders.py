@@ -3,7 +3,7 @@
 import copy
 import io
 import json
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError
 from typing import Any
 
 import fastavro
@@ -16,16 +16,10 @@ from events.wire.codec import Undecodable, UnknownSchema, load_codec
 from events.wire.decoders import NoDecoder, compile_decoder
 from events.wire.schemas import load
 from tests import stranger
-from tests.events.an_event import KINDS, any_event, example
+from tests.events.an_event import KINDS, any_event, as_record, example
 
 CODEC = load_codec()
 _EXAMPLES = 60
-
-
-def _as_record(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_as_record(one) for one in value]
-    return {one.name: _as_record(getattr(value, one.name)) for one in fields(value)} if hasattr(value, "__dataclass_fields__") else value
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -39,7 +33,7 @@ def test_any_event_comes_back_as_it_was_and_as_fastavro_reads_it(name: str) -> N
 
         assert decoded == event
         assert type(decoded) is type(event)
-        assert _as_record(decoded) == stranger.decode(value)
+        assert as_record(decoded) == stranger.decode(value)
 
     holds()
 
@@ -96,7 +90,7 @@ def _schema(event: type[Any]) -> dict[str, Any]:
 def _decoded(writer: dict[str, Any], event: Any, **said: Any) -> Any:
     out = io.BytesIO()
     out.write(b"\0" * 5)
-    fastavro.schemaless_writer(out, fastavro.parse_schema(writer), {**_as_record(event), **said})
+    fastavro.schemaless_writer(out, fastavro.parse_schema(writer), {**as_record(event), **said})
     return compile_decoder(writer, load().latest_of(type(event)).schema, type(event))(out.getvalue())
 
 

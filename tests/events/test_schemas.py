@@ -11,12 +11,14 @@ import pytest
 
 from events.catalogue import EVENT_TYPES
 from events.outcomes import EraOpened
-from events.tickets import TicketRefused, TicketTaken
+from events.tickets import TicketTaken
+from events.wire.schema_lock import lock_schemas
 from events.wire.schema_rules import check
-from events.wire.schemas import FIRST_ID, FOLDER, BadSchemas, extend_lock, load, read_lock, topics
+from events.wire.schemas import FIRST_ID, FOLDER, BadSchemas, load, topics
 
 _REFUSED = "tickets/ticket_refused.v1.avsc"
 _ENDED = "calls/call_ended.v1.avsc"
+_GOLDEN = "golden/calls/call_ended.v1.hex"
 
 
 @pytest.fixture
@@ -97,9 +99,15 @@ def _swapped(schema: dict[str, Any]) -> None:
         (_REFUSED, _with_field("reason_code", type=["null", "string"], default=None), "the class says"),
         (_REFUSED, lambda schema: schema.update(name="TicketDeclined"), "must be a record called"),
         (_REFUSED, _with_field("version", type="numeral"), "no Avro schema"),
-        (_REFUSED, _with_field("reason_code", default="none"), "make a new version instead"),
+        (_REFUSED, _with_field("reason_code", default="none"), "gives what it is now an id of its own"),
+        (_REFUSED, _with_field("reason_code", aliases=["reason"]), "has no alias"),
+        (_REFUSED, _with_field("reason_code", default=5), "no Avro schema"),
+        ("letters/letter_received.v1.avsc", _with_field("thread_keys", default=["0123456789abcdef"]), "an array is empty by default"),
+        (_ENDED, _with_field("connected_at", type="long", default=0), "its default is no time"),
+        (_ENDED, _with_field("wait_s", default=1 << 31), "is no value of int"),
         (_ENDED, lambda schema: _field(schema, "ending")["type"].pop("default"), "as its first symbol and its default"),
-        (_ENDED, lambda schema: _field(schema, "ending")["type"]["symbols"].append("dropped"), "make a new version instead"),
+        (_ENDED, lambda schema: _field(schema, "ending")["type"]["symbols"].append("dropped"), "gives what it is now an id of its own"),
+        (_ENDED, _with_field("ending", type="hotline.calls.CallEnded"), "no type hotline.calls.CallEnded before this place"),
     ],
 )
 def test_a_schema_that_breaks_a_rule_fails_the_check(
@@ -119,6 +127,10 @@ def test_a_nested_field_without_a_tag_fails_the_check(folder: Path) -> None:
     assert any("needs a tag" in line for line in check(folder))
 
 
+def _stray(lock: dict[str, Any]) -> None:
+    lock["subjects"]["hotline.x-hotline.Y"] = {"1": {"id": FIRST_ID + 1, "fingerprint": "0"}}
+
+
 @pytest.mark.parametrize(
     ("spoil", "complaint"),
     [
@@ -128,7 +140,13 @@ def test_a_nested_field_without_a_tag_fails_the_check(folder: Path) -> None:
         (lambda folder: (folder / _ENDED).write_bytes(b"\xff{"), "no Avro schema"),
         (lambda folder: (folder / "calls/call_forgotten.v1.avsc").write_text("{}"), "belongs to nothing"),
         (lambda folder: (folder / "lock.json").unlink(), "is not in lock.json"),
-        (lambda folder: _edit(folder / "lock.json", lambda lock: lock.update({"hotline.x-hotline.Y": {"1": {"id": 1}}})), "has no file"),
+        (lambda folder: _edit(folder / "lock.json", _stray), "has no file; hotline schemas lock withdraws it"),
+        (lambda folder: _edit(folder / "lock.json", lambda lock: lock.pop("last_id")), "lock.json is no lock"),
+        (lambda folder: _edit(folder / "lock.json", lambda lock: lock.update(last_id=FIRST_ID)), f"is none from {FIRST_ID} to last_id"),
+        (lambda folder: (folder / "lock.json").write_text("ids"), "lock.json is no lock"),
+        (lambda folder: (folder / _GOLDEN).unlink(), "call_ended.v1.hex is missing: hotline schemas lock"),
+        (lambda folder: (folder / _GOLDEN).write_bytes(b"\xffdeed"), "call_ended.v1.hex is not its example in bytes"),
+        (lambda folder: (folder / "golden/calls/call_forgotten.v1.hex").write_text("00"), "belongs to nothing"),
         (
             lambda folder: _edit(folder / "examples/calls/call_ended.v1.json", lambda said: said.update(ending="x")),
             "does not fit its schema",
@@ -161,54 +179,56 @@ def test_a_topic_that_is_not_described_fails_the_check(folder: Path, written: st
 
 def test_one_id_for_two_schemas_fails_the_check(folder: Path) -> None:
     def reuse(lock: dict[str, Any]) -> None:
-        first, second = list(lock)[:2]
-        lock[second]["1"]["id"] = lock[first]["1"]["id"]
+        first, second = list(lock["subjects"].values())[:2]
+        second["1"]["id"] = first["1"]["id"]
 
     _edit(folder / "lock.json", reuse)
 
     assert any("belongs to another schema" in line for line in check(folder))
 
 
-def _second_version(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    second = folder / "tickets/ticket_refused.v2.avsc"
-    shutil.copy(folder / _REFUSED, second)
-    _edit(second, change)
+def _version(folder: Path, number: int, change: Callable[[dict[str, Any]], object]) -> None:
+    path = folder / f"tickets/ticket_refused.v{number}.avsc"
+    shutil.copy(folder / _REFUSED, path)
+    _edit(path, change)
 
 
-def test_a_new_version_gets_the_next_id_and_leaves_all_others_as_they_were(folder: Path) -> None:
-    before = read_lock(folder)
-    _second_version(folder, lambda schema: schema.update(doc="Said better."))
-
-    added = extend_lock(folder)
-
-    after = read_lock(folder)
-    assert len(added) == 1
-    assert after["hotline.tickets-hotline.tickets.TicketRefused"].pop("2")["id"] == max(load().by_id) + 1
-    assert after == before
-    assert load(folder).latest_of(TicketRefused).version == 2
-
-
-def test_locking_twice_changes_nothing(folder: Path) -> None:
-    before = (folder / "lock.json").read_bytes()
-
-    assert extend_lock(folder) == []
-    assert (folder / "lock.json").read_bytes() == before
+def _new_field(**said: Any) -> Callable[[dict[str, Any]], object]:
+    return lambda schema: schema["fields"].insert(14, {"name": "mood", "doc": "x", "type": "int", **said})
 
 
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        (lambda schema: schema["fields"].insert(14, {"name": "mood", "doc": "x", "type": "int"}), "has no default"),
-        (_with_field("appeal_route", type="bytes"), "another type than in version 1"),
+        (_new_field(), "mood: came without a default: the newer version cannot read what the older one writes"),
+        (lambda schema: schema["fields"].pop(14), "reason_code: went without a default: the older version cannot read"),
+        (_with_field("appeal_route", type="bytes"), "appeal_route: was string and is bytes"),
+        (_with_field("cause_count", type="long"), "cause_count: was int and is long"),
+        (_with_field("explanation", default=""), "explanation: its default was null and is"),
+        (_swapped, "occurred_at: stands where event_id stood"),
+        (lambda schema: schema.update(namespace="hotline.decisions"), "names of types are for ever"),
     ],
 )
-def test_a_version_that_cannot_read_the_others_fails_the_check(
+def test_a_version_that_breaks_another_fails_the_check_with_path_and_reason(
     folder: Path, change: Callable[[dict[str, Any]], object], complaint: str
 ) -> None:
-    _second_version(folder, change)
-    extend_lock(folder)
+    _version(folder, 2, change)
+    lock_schemas(folder)
 
-    assert any(complaint in line for line in check(folder)), check(folder)
+    assert any("ticket_refused.v2.avsc: " in line and complaint in line and "(against version 1)" in line for line in check(folder))
+
+
+def test_a_version_is_held_against_all_before_it_and_not_only_the_last(folder: Path) -> None:
+    _version(folder, 2, lambda schema: schema["fields"].pop())
+    _version(folder, 3, _with_field("explanation", type=["null", "string"], personal=None, code="rule"))
+    lock_schemas(folder)
+
+    (line,) = [line for line in check(folder) if "v3" in line and "explanation" in line and "against" in line]
+
+    assert line == (
+        "ticket_refused.v3.avsc: explanation: was null or bytes and is null or string; "
+        "a union keeps its branches and their order (against version 1)"
+    )
 
 
 def test_an_edited_locked_schema_is_not_loaded(folder: Path) -> None:

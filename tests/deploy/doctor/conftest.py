@@ -42,7 +42,7 @@ def own_parts(**named: str) -> Iterator[Settings]:
 def own() -> Iterator[Settings]:
     """A set-up without a flaw: topics made, tables made, nothing in them."""
     with own_parts() as settings:
-        apply_topics(settings.kafka_address)
+        apply_topics(settings.kafka_access)
         with database.connect(settings.database, "test") as db:
             database.prepare(db, PROJECTIONS)
             database.make_tables(db, outbox.DDL)

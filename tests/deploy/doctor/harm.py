@@ -60,11 +60,11 @@ def broker_with(settings: Settings, setting: str, value: str) -> Iterator[None]:
 
 
 def _topic_setting(settings: Settings, name: str, setting: str) -> str:
-    return KafkaSeen(settings.kafka_address, ANSWER_S).topics([name])[name].settings[setting]
+    return KafkaSeen(settings.kafka_access, ANSWER_S).topics([name])[name].settings[setting]
 
 
 def _broker_setting(settings: Settings, setting: str) -> str:
-    return KafkaSeen(settings.kafka_address, ANSWER_S).broker_settings()[1][setting]
+    return KafkaSeen(settings.kafka_access, ANSWER_S).broker_settings()[1][setting]
 
 
 def _alter(settings: Settings, resource: ConfigResource, setting: str, value: str | None) -> None:
@@ -85,13 +85,13 @@ def new_topic(settings: Settings, partitions: int = 2, name: str = "") -> Topic:
 def _make(settings: Settings, topic: Topic) -> None:
     new = NewTopic(topic.name, topic.partitions, 1, config=dict(topic.settings))
     admin_of(settings).create_topics([new])[topic.name].result(ANSWER_S)
-    until(lambda: topic.name in KafkaSeen(settings.kafka_address, ANSWER_S).topics([topic.name]))
+    until(lambda: topic.name in KafkaSeen(settings.kafka_access, ANSWER_S).topics([topic.name]))
 
 
 def made_anew(settings: Settings, topic: Topic) -> None:
     """Delete a topic and make one of the same name."""
     admin_of(settings).delete_topics([topic.name])[topic.name].result(ANSWER_S)
-    until(lambda: topic.name not in KafkaSeen(settings.kafka_address, ANSWER_S).topics([topic.name]))
+    until(lambda: topic.name not in KafkaSeen(settings.kafka_access, ANSWER_S).topics([topic.name]))
     _make(settings, topic)
 
 

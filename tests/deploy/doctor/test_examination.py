@@ -37,8 +37,9 @@ def asked(settings: Settings, patch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A part that counts as away hides a hazard; on a busy machine a question may take longer than a start waits."""
+    """A part that counts as away hides a hazard; on a busy machine a question may take longer than is waited for."""
     monkeypatch.setattr("deploy.doctor.examination._START_LIMIT_S", 10.0)
+    monkeypatch.setattr("deploy.doctor.kafka.SAMPLE_LIMIT_S", 30.0)
 
 
 def refusal(settings: Settings, checks: Sequence[Check]) -> str:

@@ -55,6 +55,17 @@ def test_fewer_copies_than_the_profile_of_three_brokers_are_named(own: Settings)
     assert any("min.insync.replicas 1, not 2" in finding.what for finding in written)
 
 
+def test_partition_whose_records_do_not_come_in_time_is_not_passed_off_as_sound(own: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    topic = new_topic(own, partitions=1)
+    write(own, topic, TEXTS)
+    monkeypatch.setattr("deploy.doctor.kafka.SAMPLE_LIMIT_S", 0.0)
+
+    (finding,) = looked(records.unread, own, topics=[topic])
+
+    assert (finding.code, finding.severity) == ("not-looked-at", WARNING)
+    assert finding.what == f"newest records of {topic.name}/0 were not read in time"
+
+
 def test_added_partition_is_named(own: Settings) -> None:
     topic = new_topic(own, partitions=1)
     admin_of(own).create_partitions([NewPartitions(topic.name, 2)])[topic.name].result(ANSWER_S)
