@@ -5,7 +5,10 @@ from collections.abc import Iterable, Mapping
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
+from events.wire.kafka import Kafka
+
 _ANSWER_S = 5.0
+GROUPS = "hotline."  # how all our groups begin on Kafka; the rest of a name says which kind of client may use it
 _CRITICAL_ONLY = 2  # the library writes a line of its own for every failed attempt to connect; the loop says it once
 
 #: Settings of every consumer of this service; a test asserts each.
@@ -23,14 +26,14 @@ CONSUMER_SETTINGS: dict[str, str | int | float | bool] = {
 }
 
 
-def make_consumer(kafka: str, group: str) -> Consumer:
-    """Return a consumer of `group` that starts only where it is told and stores nothing in Kafka."""
-    return Consumer({**CONSUMER_SETTINGS, "bootstrap.servers": kafka, "group.id": group})
+def make_consumer(kafka: Kafka, group: str) -> Consumer:
+    """Return a consumer of `group`, in Kafka `hotline.GROUP`, that starts only where it is told and stores nothing in Kafka."""
+    return Consumer({**CONSUMER_SETTINGS, **kafka.client(), "group.id": f"{GROUPS}{group}"})
 
 
-def topic_ids(kafka: str, topics: Iterable[str]) -> Mapping[str, str]:
+def topic_ids(kafka: Kafka, topics: Iterable[str]) -> Mapping[str, str]:
     """Return the id the broker gave each topic at birth; raise KafkaException when it does not answer or a topic is missing."""
-    admin = AdminClient({"bootstrap.servers": kafka, "log_level": _CRITICAL_ONLY})
+    admin = AdminClient({**kafka.client(), "log_level": _CRITICAL_ONLY})
     answers = admin.describe_topics(TopicCollection(list(topics)), request_timeout=_ANSWER_S)
     try:
         return {topic: str(answer.result(2 * _ANSWER_S).topic_id) for topic, answer in answers.items()}

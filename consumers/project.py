@@ -184,7 +184,7 @@ class _Following:
 
     def _make(self) -> Follower:
         settings, (group, followed), models = self._settings, self.share, self._models
-        ids = topic_ids(settings.kafka_address, sorted({topic for model in models for topic in model.topics}))
+        ids = topic_ids(settings.kafka_access, sorted({topic for model in models for topic in model.topics}))
         db = database.connect(settings.database, group)
         try:
             database.prepare(db, models)
@@ -192,7 +192,7 @@ class _Following:
                 builds.hold(db, build)
             builds.look_into(db, followed)
             names = {build.model: build.consumer for build in followed}
-            return Follower(make_consumer(settings.kafka_address, group), db, models, load_codec(), ids, self._limits, names)
+            return Follower(make_consumer(settings.kafka_access, f"projector.{group}"), db, models, load_codec(), ids, self._limits, names)
         except BaseException:
             db.close()
             raise

@@ -165,12 +165,12 @@ def run(settings: Settings, stop: Flag) -> None:
     """Be the relay until `stop` is set; after any failure begin again from the outbox with a new producer. Raises Superseded."""
     codec = load_codec()
     while not stop.is_set():
-        publisher = Publisher(settings.kafka_address, codec, SOURCE, delivery_timeout_s=NEVER_S, renews=False)
+        publisher = Publisher(settings.kafka_access, codec, SOURCE, delivery_timeout_s=NEVER_S, renews=False)
         try:
             with database.connect(settings.database, "relay") as db:
                 only_one.end_when_frozen(db)
                 database.make_tables(db, outbox.DDL + ";" + memory.DDL)
-                with closing(Stretches(settings.kafka_address, codec, lambda: _stay(db, stop))) as stretches:
+                with closing(Stretches(settings.kafka_access, codec, lambda: _stay(db, stop))) as stretches:
                     Relay(db, publisher, codec, stop, Announcements(stretches)).work()
         except Stopped:
             log.info("stopped before Kafka had answered")

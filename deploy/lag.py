@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import psycopg
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from consumers.kafka import GROUPS
 from deploy.problems import PartAway
 from events.places import Partition
 from events.settings import Settings
@@ -43,7 +44,7 @@ def read_lags(settings: Settings) -> list[Lag]:
     if not places:
         return []
     try:
-        ends = LogEnds(settings.kafka_address).latest({topic for topic, _ in places})
+        ends = LogEnds(settings.kafka_access).latest({topic for topic, _ in places})
         waiting = {
             (place, offset) for (_, place), offset in positions.items() if offset < ends.get(place, 0)
         }  # a partition that is gone has no end
@@ -69,7 +70,7 @@ def _ages_s(settings: Settings, waiting: set[tuple[Partition, int]]) -> dict[tup
     oldest = {place: min(offset for other, offset in waiting if other == place) for place, _ in waiting}
     if not oldest:
         return {}
-    consumer = Consumer({"bootstrap.servers": settings.kafka_address, "group.id": "status", "enable.auto.commit": False, "log_level": 0})
+    consumer = Consumer({**settings.kafka_access.client(), "group.id": f"{GROUPS}status", "enable.auto.commit": False, "log_level": 0})
     found: dict[tuple[Partition, int], float] = {}
     until = time.monotonic() + _AGE_LIMIT_S
     try:

@@ -38,7 +38,7 @@ def require_foreign_parts(settings: Settings) -> None:
     """Wait for the parts that settings name instead of local ones; PartAway after 15 s each, without their addresses' secrets."""
     if settings.kafka is not None:
         line = f"Kafka at {settings.kafka} (HOTLINE_KAFKA) does not answer"
-        wait_until(lambda: kafka_answers(settings.kafka_address), _FOREIGN_LIMIT_S, line)
+        wait_until(lambda: kafka_answers(settings.kafka_access), _FOREIGN_LIMIT_S, line)
     if settings.database_url is not None:
         wait_until(lambda: database_answers(settings.database), _FOREIGN_LIMIT_S, "the database of HOTLINE_DATABASE_URL does not answer")
     if settings.vault_url is not None:

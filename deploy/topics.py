@@ -1,37 +1,28 @@
-"""Topics as code: what `schemas/topics.toml` wants against what Kafka has.
+"""Topics as code: what `schemas/topics.toml` wants against what Kafka has, or as manifests for Strimzi's topic operator.
 
 Creates topics and alters settings; never alters partitions, never deletes. The comparison is pure; `Cluster` is what touches Kafka.
 """
 
-from collections.abc import Callable
-from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import (
-    AdminClient,
-    AlterConfigOpType,
-    ClusterMetadata,
-    ConfigEntry,
-    ConfigResource,
-    NewTopic,
-    ResourceType,
-)
+from confluent_kafka import TopicCollection
+from confluent_kafka.admin import AlterConfigOpType, ClusterMetadata, ConfigEntry, ConfigResource, NewTopic, ResourceType
 
+from deploy.administrator import Administrator
 from deploy.parts.local import wait_until
-from deploy.problems import PartAway, Unwilling
+from deploy.problems import Unwilling
 from events.wire import schemas
+from events.wire.kafka import Kafka
 from events.wire.publisher import MAX_MESSAGE_BYTES
 
+PREFIX = "hotline."  # how the name of every topic of ours begins
 _LIMIT_S = 15.0
-_AWAY = (KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN)
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A topic as wanted or as found: name, number of partitions, the settings that count, how many brokers keep it (set at birth)."""
+    """A topic as wanted or as found: name, number of partitions, the settings that count, how many brokers keep each (set at birth)."""
 
     name: str
     partitions: int
@@ -41,7 +32,10 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One difference. `kind` is `create`, `alter` or `refuse`; `text` is the line to show; `settings` are those to set."""
+    """One difference; `text` is the line to show, `settings` are those to set.
+
+    `kind` is `create`, `alter` or `refuse`; what nobody but a person puts right is `stranger` or `copies`.
+    """
 
     kind: str
     topic: Topic
@@ -84,54 +78,88 @@ def differences(desired: list[Topic], actual: dict[str, Topic]) -> list[Change]:
     return found
 
 
-def planned(address: str) -> list[Change]:
-    """What differs on the Kafka at the address. Raises PartAway."""
-    return _differences(Cluster(address))
+def oddities(desired: list[Topic], actual: dict[str, Topic]) -> list[Change]:
+    """What no command mends: topics of our name that nobody wants, and wanted ones that fewer brokers keep than should."""
+    wanted = {topic.name: topic for topic in desired}
+    strangers = [topic for name, topic in sorted(actual.items()) if name.startswith(PREFIX) and name not in wanted]
+    thin = [actual[name] for name, topic in wanted.items() if name in actual and actual[name].copies < topic.copies]
+    return [
+        *(Change("stranger", topic, f"stranger {topic.name}: schemas/topics.toml does not know it") for topic in strangers),
+        *(Change("copies", topic, f"copies {topic.name}: kept {topic.copies} times, {wanted[topic.name].copies} wanted") for topic in thin),
+    ]
 
 
-def apply_topics(address: str) -> list[Change]:
-    """Make the wanted topics of the Kafka at the address. Raises PartAway, Unwilling. Returns what was changed."""
-    cluster = Cluster(address)
+def planned(kafka: Kafka) -> list[Change]:
+    """What `apply_topics` would change. Raises PartAway."""
+    return _differences(Cluster(kafka))
+
+
+def checked(kafka: Kafka) -> list[Change]:
+    """All that differs, also what is not for `apply_topics`. Raises PartAway."""
+    cluster = Cluster(kafka)
+    desired, actual = desired_topics(brokers=cluster.brokers()), cluster.topics()
+    return [*differences(desired, actual), *oddities(desired, actual)]
+
+
+def apply_topics(kafka: Kafka) -> list[Change]:
+    """Make the wanted topics. Raises PartAway, Unwilling. Returns what was changed."""
+    cluster = Cluster(kafka)
     changes = _differences(cluster)
     cluster.apply(changes)
     return changes
 
 
 def _differences(cluster: "Cluster") -> list[Change]:
-    desired = desired_topics(brokers=cluster.brokers())
-    return differences(desired, cluster.topics([topic.name for topic in desired]))
+    return differences(desired_topics(brokers=cluster.brokers()), cluster.topics())
+
+
+def manifests(brokers: int, cluster: str) -> list[dict[str, Any]]:
+    """The wanted topics as resources of Strimzi (0.49 or newer) for its `cluster` of that many brokers.
+
+    From then on its topic operator alone changes them; it deletes a topic whose resource is deleted, unless brokers forbid it.
+    """
+    return [
+        {
+            "apiVersion": "kafka.strimzi.io/v1",
+            "kind": "KafkaTopic",
+            "metadata": {"name": topic.name, "labels": {"strimzi.io/cluster": cluster}},
+            "spec": {"partitions": topic.partitions, "replicas": topic.copies, "config": topic.settings},
+        }
+        for topic in desired_topics(brokers)
+    ]
 
 
 class Cluster:
     """One Kafka, asked as its administrator. Every call waits at most 15 s, then raises PartAway."""
 
-    def __init__(self, address: str) -> None:
-        self._address = address
-        self._admin = AdminClient({"bootstrap.servers": address, "log_level": 0, "reconnect.backoff.max.ms": 200})
+    def __init__(self, kafka: Kafka) -> None:
+        self._kafka = kafka
+        self._administrator = Administrator(kafka)
+        self._admin = self._administrator.client
 
     def brokers(self) -> int:
         """How many brokers the cluster has: those that answer, and those that are away but hold a copy of some topic."""
-        return self._ask(lambda: len(known_brokers(self._admin.list_topics(timeout=_LIMIT_S))))
+        return self._administrator.ask(lambda: len(known_brokers(self._admin.list_topics(timeout=_LIMIT_S))))
 
-    def topics(self, names: list[str]) -> dict[str, Topic]:
-        """Those of the named topics that exist."""
-        return self._ask(lambda: self._topics(names))
+    def topics(self) -> dict[str, Topic]:
+        """The topics there are whose names begin as ours do."""
+        return self._administrator.ask(self._topics)
 
     def apply(self, changes: list[Change]) -> None:
         """Carry out `create` and `alter`, and return when the broker shows it. Raises Unwilling at once if any change is to be refused."""
         refused = [change.text for change in changes if change.kind == "refuse"]
         if refused:
             raise Unwilling("; ".join(refused))
-        self._ask(lambda: self._apply(changes))
+        self._administrator.ask(lambda: self._apply(changes))
         wanted = {change.topic.name: change.settings for change in changes}
-        wait_until(lambda: self._shows(wanted), _LIMIT_S, f"Kafka at {self._address} took the topics but does not show them")
+        wait_until(lambda: self._shows(wanted), _LIMIT_S, f"Kafka at {self._kafka} took the topics but does not show them")
 
     def _shows(self, wanted: dict[str, dict[str, str]]) -> bool:
-        there = self.topics(list(wanted))  # the controller's yes comes before the broker's own view
+        there = self.topics()  # the controller's yes comes before the broker's own view
         return all(name in there and settings.items() <= there[name].settings.items() for name, settings in wanted.items())
 
-    def _topics(self, names: list[str]) -> dict[str, Topic]:
-        there = [name for name in names if name in self._admin.list_topics(timeout=_LIMIT_S).topics]
+    def _topics(self) -> dict[str, Topic]:
+        there = [name for name in self._admin.list_topics(timeout=_LIMIT_S).topics if name.startswith(PREFIX)]
         if not there:
             return {}
         described = self._admin.describe_topics(TopicCollection(there), request_timeout=_LIMIT_S)
@@ -140,7 +168,11 @@ class Cluster:
             resource.name: {entry.name: str(entry.value) for entry in answer.result(_LIMIT_S).values()}
             for resource, answer in self._admin.describe_configs(resources, request_timeout=_LIMIT_S).items()
         }
-        return {name: Topic(name, len(answer.result(_LIMIT_S).partitions), settings[name]) for name, answer in described.items()}
+        found = {name: answer.result(_LIMIT_S).partitions for name, answer in described.items()}
+        return {
+            name: Topic(name, len(partitions), settings[name], min(len(one.replicas) for one in partitions))
+            for name, partitions in found.items()
+        }
 
     def _apply(self, changes: list[Change]) -> None:
         new = [NewTopic(c.topic.name, c.topic.partitions, c.topic.copies, config=c.settings) for c in changes if c.kind == "create"]
@@ -149,17 +181,6 @@ class Cluster:
         waiting += list(self._admin.incremental_alter_configs(altered, request_timeout=_LIMIT_S).values()) if altered else []
         for answer in waiting:
             answer.result(_LIMIT_S)
-
-    def _ask(self, question: Callable[[], Answer]) -> Answer:
-        try:
-            return question()
-        except KafkaException as problem:
-            code = problem.args[0]
-            if isinstance(code, KafkaError) and code.code() in _AWAY:
-                raise PartAway(f"Kafka at {self._address} does not answer") from None
-            raise PartAway(f"Kafka at {self._address} refuses: {code.str() if isinstance(code, KafkaError) else code}") from None
-        except FutureTimeout:
-            raise PartAway(f"Kafka at {self._address} does not answer within {_LIMIT_S:.0f} s") from None
 
 
 def known_brokers(cluster: ClusterMetadata) -> set[int]:

@@ -22,6 +22,7 @@ from api.queries.metrics import LAG_UNKNOWN, READ_MODEL_LAG
 from api.queries.reading import Reading
 from events.envelope import TICKETS
 from events.places import Partition
+from events.wire.kafka import Kafka
 from events.wire.log_ends import LogEnds
 from projectors.model import ReadModel
 from projectors.reaching import CAUSES, Progress, read_progress
@@ -46,7 +47,7 @@ class Seen(NamedTuple):
 class LogEndsWatch:
     """Asks Kafka in a thread of its own where partitions end, since its client blocks; nobody ever waits for that thread."""
 
-    def __init__(self, kafka: str, topics: Iterable[str]) -> None:
+    def __init__(self, kafka: Kafka, topics: Iterable[str]) -> None:
         self._kafka, self._topics = kafka, tuple(topics)
         self._stop = Flag()
         self._seen: tuple[float, Seen] | None = None  # with when it came, by the clock that never goes back
@@ -92,7 +93,7 @@ def lag_of(model: ReadModel, progress: Progress, ends: Mapping[Partition, int]) 
 class LagWatch:
     """Keeps the figures of lag fresh, and knows up to which moment answers are final."""
 
-    def __init__(self, reading: Reading, kafka: str, models: Iterable[ReadModel], finality: Finality) -> None:
+    def __init__(self, reading: Reading, kafka: Kafka, models: Iterable[ReadModel], finality: Finality) -> None:
         self._reading, self._models = reading, tuple(models)
         self.ends = LogEndsWatch(kafka, sorted({topic for model in self._models for topic in model.topics}))
         self._lags: Mapping[str, int] = {}
@@ -139,7 +140,7 @@ class LagWatch:
         return "; ".join(behind) or None
 
 
-async def is_final_now(db: AsyncConnection[Any], kafka: str, finality: Finality, moment_us: int) -> bool:
+async def is_final_now(db: AsyncConnection[Any], kafka: Kafka, finality: Finality, moment_us: int) -> bool:
     """Tell, for whoever asks once, whether a moment is final; waits a little until what the log holds now is settled and applied."""
     now_us = time.time_ns() // 1000
     try:

@@ -97,7 +97,7 @@ def run(settings: Settings, stop: Flag) -> None:
     if identity is None:
         return
     desk = Desk(identity, registers)
-    around = Surroundings(settings.kafka_address, identity, load_codec(), now_us)
+    around = Surroundings(settings.kafka_access, identity, load_codec(), now_us)
     while not stop.is_set():
         try:
             with watching(settings.database, around, stop) as halt:
@@ -111,7 +111,7 @@ def run(settings: Settings, stop: Flag) -> None:
 
 def _follower(settings: Settings, desk: Desk, around: Surroundings, registers: Reference, halt: Flag) -> Follower:
     """Return a follower that may decide: on a fresh connection, after a look at its tables."""
-    ids = topic_ids(settings.kafka_address, desk.topics)
+    ids = topic_ids(settings.kafka_access, desk.topics)
     db = database.connect(settings.database, GROUP)
     try:
         database.prepare(db, (desk,))
@@ -119,7 +119,7 @@ def _follower(settings: Settings, desk: Desk, around: Surroundings, registers: R
     except BaseException:
         db.close()
         raise
-    return Follower(make_consumer(settings.kafka_address, GROUP), db, (desk,), load_codec(), ids, registers.parking)
+    return Follower(make_consumer(settings.kafka_access, GROUP), db, (desk,), load_codec(), ids, registers.parking)
 
 
 def _identity(settings: Settings, stop: Flag) -> Identity | None:

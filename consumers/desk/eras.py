@@ -32,6 +32,7 @@ from events.identity import Identity
 from events.outcomes import CauseSettled, EraOpened, MarkPlace
 from events.places import Partition, Place
 from events.wire.codec import Codec
+from events.wire.kafka import Kafka
 from events.wire.publisher import NotTaken, OutcomeUnknown, Publisher
 from projectors.positions import Fenced
 
@@ -53,7 +54,7 @@ class NotOpened(Fenced):
 class Surroundings:
     """What a desk needs besides its database. `clock` tells microseconds since 1970 in UTC."""
 
-    kafka: str
+    kafka: Kafka
     identity: Identity
     codec: Codec
     clock: Callable[[], int]

@@ -14,6 +14,7 @@ from events.envelope import REFERENCE
 from events.outcomes import EraOpened
 from events.places import Partition
 from events.wire.codec import Codec
+from events.wire.kafka import Kafka
 from events.wire.log_ends import LogEnds
 from projectors.positions import FIRST_ERA, Position
 
@@ -33,7 +34,7 @@ def _nothing() -> None:
 class Stretches:
     """Reads one Kafka; keeps its connections between readings. For one thread."""
 
-    def __init__(self, kafka: str, codec: Codec, meanwhile: Callable[[], object] = _nothing) -> None:
+    def __init__(self, kafka: Kafka, codec: Codec, meanwhile: Callable[[], object] = _nothing) -> None:
         """`meanwhile` is called every half second while Kafka is waited for; what it raises ends the reading."""
         self._codec, self.meanwhile = codec, meanwhile
         self._ends = LogEnds(kafka)

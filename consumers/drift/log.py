@@ -13,6 +13,7 @@ from events.catalogue import TYPES_ON
 from events.outcomes import EraOpened
 from events.places import Partition
 from events.wire.codec import Codec, Undecodable
+from events.wire.kafka import Kafka
 from events.wire.schemas import load
 
 _BATCH_RECORDS = 1_000
@@ -80,7 +81,7 @@ class Pace:
 class Log:
     """One Kafka, read partition by partition. Close it when done."""
 
-    def __init__(self, kafka: str, codec: Codec, pace: Pace) -> None:
+    def __init__(self, kafka: Kafka, codec: Codec, pace: Pace) -> None:
         self._kafka, self._codec, self.pace = kafka, codec, pace
         self._consumer = make_consumer(kafka, "drift")
         self._heads = {b"\0" + one.id.to_bytes(4, "big") for one in load().by_id.values() if one.event is EraOpened}

@@ -40,7 +40,7 @@ def opened(settings: Settings, stop: Flag, records_per_s: int | None) -> Iterato
     """The parts of a pass, its tables made; psycopg.OperationalError when Postgres does not answer. Kafka is asked later."""
     with database.connect(settings.database, "drift") as own, looking(settings.database) as look:
         ledger.prepare(own)
-        kafka = Log(settings.kafka_address, load_codec(), Pace(records_per_s, stop, partial(only_one.stay, own)))
+        kafka = Log(settings.kafka_access, load_codec(), Pace(records_per_s, stop, partial(only_one.stay, own)))
         try:
             yield Parts(kafka, look, own)
         finally:

@@ -93,7 +93,7 @@ def predict(settings: Settings, model: ReadModel, limits: Limits) -> Prediction:
 
 def _ends(settings: Settings, model: ReadModel) -> tuple[Mapping[Partition, int], float]:
     """Return where the log ends, and how many records come a second."""
-    asked, began_s = LogEnds(settings.kafka_address), monotonic()
+    asked, began_s = LogEnds(settings.kafka_access), monotonic()
     before = asked.latest(model.topics)
     Flag().wait(_TRAFFIC_S)
     ends = asked.latest(model.topics)
@@ -133,8 +133,8 @@ def _sample(settings: Settings, db: RememberingConnection, model: ReadModel, lim
 
 def _follow(settings: Settings, db: Connection[Any], model: ReadModel, until: Mapping[Partition, int], most: int) -> tuple[int, float]:
     """Follow up to `until`; return how many records that were after the first step, and the seconds they took."""
-    consumer = Assigned(settings.kafka_address, sorted(until))
-    limits, ids = reference.load(settings.reference).parking, topic_ids(settings.kafka_address, model.topics)
+    consumer = Assigned(settings.kafka_access, sorted(until))
+    limits, ids = reference.load(settings.reference).parking, topic_ids(settings.kafka_access, model.topics)
     try:
         names = {model.name: f"dry_run_{secrets.token_hex(4)}"}
         follower = BulkFollower(consumer, db, [model], load_codec(), ids, limits, names)

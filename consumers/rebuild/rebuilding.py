@@ -117,7 +117,7 @@ def rebuild(
 class _Rebuild:
     def __init__(self, settings: Settings, model: ReadModel, limits: Limits, progress: Progress) -> None:
         self._settings, self._model, self._limits, self._progress = settings, model, limits, progress
-        self._ends = LogEnds(settings.kafka_address)
+        self._ends = LogEnds(settings.kafka_access)
         self._session: Connection[Any] | None = None
         self._build: Build | None = None
         self._most_mb, self._looked_at_s = 0, 0.0

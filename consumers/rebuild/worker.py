@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from consumers.kafka import CONSUMER_SETTINGS, topic_ids
+from consumers.kafka import CONSUMER_SETTINGS, GROUPS, topic_ids
 from consumers.loop import CALL_A_PERSON, COME_BACK, Follower
 from consumers.project import collect_rarely
 from events import crash_points, reference
@@ -27,6 +27,7 @@ from events.logging import configure
 from events.places import Partition
 from events.settings import Settings
 from events.wire.codec import load_codec
+from events.wire.kafka import Kafka
 from projectors import builds, database
 from projectors.builds import Build, BuildGone
 from projectors.model import ReadModel
@@ -66,8 +67,8 @@ class Said:
 class Assigned(Consumer):
     """A consumer that reads the partitions it was given, as if a group had assigned them; nothing is ever taken from it."""
 
-    def __init__(self, kafka: str, partitions: Sequence[Partition]) -> None:
-        super().__init__({**CONSUMER_SETTINGS, "bootstrap.servers": kafka, "group.id": "rebuild"})
+    def __init__(self, kafka: Kafka, partitions: Sequence[Partition]) -> None:
+        super().__init__({**CONSUMER_SETTINGS, **kafka.client(), "group.id": f"{GROUPS}rebuild"})
         self._partitions = partitions
 
     def subscribe(self, topics: Any, on_assign: Any = None, on_revoke: Any = None, on_lost: Any = None) -> None:  # noqa: ARG002 - the library's
@@ -155,9 +156,9 @@ def _work(settings: Settings, model: ReadModel, task: Task, look: Callable[[], N
 
 def _follow(settings: Settings, model: ReadModel, task: Task, steps: "_Steps") -> int:
     build = task.build
-    ids = topic_ids(settings.kafka_address, model.topics)
+    ids = topic_ids(settings.kafka_access, model.topics)
     limits = reference.load(settings.reference).parking
-    consumer = Assigned(settings.kafka_address, sorted(task.until))
+    consumer = Assigned(settings.kafka_access, sorted(task.until))
     with database.connect_remembering(settings.database, f"rebuild {build.consumer}", Memory(task.rows_remembered)) as db:
         try:
             builds.hold(db, build)

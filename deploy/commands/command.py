@@ -106,7 +106,7 @@ def _opened(settings: Settings) -> Iterator[Parts]:
         ring = KeyRing(open_vault(settings), KEYS_NEEDED)
     except MasterKeyUnusable as unusable:
         raise PartAway(str(unusable)) from None
-    publisher = Publisher(settings.kafka_address, load_codec(), SOURCE)
+    publisher = Publisher(settings.kafka_access, load_codec(), SOURCE)
     ring.start()
     try:
         if not ring.wait_ready(VAULT_TIMEOUT_S):

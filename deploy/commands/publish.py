@@ -201,9 +201,9 @@ def COMMAND(channel: str, files: tuple[str, ...]) -> int:  # noqa: N802 - the na
     _refuse_unfit(BY_NAME[channel], files)
     settings = Settings()
     limits = _limits(settings)
-    Cluster(settings.kafka_address).brokers()  # PartAway before anything is tried
+    Cluster(settings.kafka_access).brokers()  # PartAway before anything is tried
     ring = _open_ring(settings)
-    publisher = Publisher(settings.kafka_address, load_codec(), SOURCE, DELIVERY_TIMEOUT_S)
+    publisher = Publisher(settings.kafka_access, load_codec(), SOURCE, DELIVERY_TIMEOUT_S)
     door = Door(BY_NAME[channel], ring, FileStore(settings.files_path), limits, publisher)
     try:
         _say_all(door, read_inputs(door.channel, files, limits))

@@ -6,6 +6,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from events.wire.elections import after_elections
+from events.wire.kafka import Kafka
 
 ANSWER_S = 3.0
 
@@ -13,8 +14,8 @@ ANSWER_S = 3.0
 class LogEnds:
     """Asks one Kafka; keeps its connection between questions. Blocks for ANSWER_S at most, twice, and longer only during elections."""
 
-    def __init__(self, kafka: str) -> None:
-        self._admin = AdminClient({"bootstrap.servers": kafka, "log_level": 0, "reconnect.backoff.max.ms": 1_000})
+    def __init__(self, kafka: Kafka) -> None:
+        self._admin = AdminClient({**kafka.client(), "log_level": 0, "reconnect.backoff.max.ms": 1_000})
 
     def latest(self, topics: Iterable[str]) -> dict[tuple[str, int], int]:
         """Return the end of every partition of those `topics` that exist; raise KafkaException when Kafka does not answer."""

@@ -9,12 +9,14 @@ from threading import Event as Flag
 from threading import Thread
 from typing import Any
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from events.crash_points import reached
 from events.envelope import Event
 from events.places import Place
 from events.wire.codec import Codec, Encoded
+from events.wire.kafka import Kafka
 
 MAX_MESSAGE_BYTES = 4_194_304  # also the broker's and the topics' own limit
 _POLL_S = 0.05
@@ -32,6 +34,8 @@ PRODUCER_SETTINGS: dict[str, str | int | float | bool] = {
     "reconnect.backoff.max.ms": 500,
     "log_level": 2,  # the library writes a line of its own for every failed attempt to connect; the caller hears of each record
 }
+
+log = structlog.get_logger()
 
 _NOT_DELIVERED_FOR_SURE = frozenset({KafkaError._QUEUE_FULL, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART})
 _TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
@@ -52,11 +56,11 @@ class TooLarge(Exception):
 class Publisher:
     """Encodes events and publishes them in the order of `submit`, per key; answers with the place each got."""
 
-    def __init__(self, kafka: str, codec: Codec, source: str, delivery_timeout_s: float = 5.0, *, renews: bool = True) -> None:
+    def __init__(self, kafka: Kafka, codec: Codec, source: str, delivery_timeout_s: float = 5.0, *, renews: bool = True) -> None:
         """With `renews` a fatal error ends only what was under way; without, nothing is taken after it, so that no order can break."""
         self._codec, self._source, self._renews = codec, source, renews
         milliseconds = int(delivery_timeout_s * 1000)
-        self._settings = {**PRODUCER_SETTINGS, "message.timeout.ms": milliseconds, "bootstrap.servers": kafka, "error_cb": self._on_error}
+        self._settings = {**PRODUCER_SETTINGS, **kafka.client(), "message.timeout.ms": milliseconds}
         self._producer = Producer(self._settings)
         self._broken = Flag()
         self._closing = Flag()
@@ -102,7 +106,7 @@ class Publisher:
 
     def close(self, timeout_s: float = 10.0) -> int:
         """Wait for what is under way; return how many records nobody has acknowledged."""
-        left = self._producer.flush(timeout_s)
+        left = self._flush(timeout_s)
         self._producer.purge()
         self._closing.set()
         self._poller.join(timeout_s)
@@ -110,18 +114,28 @@ class Publisher:
 
     def _poll(self) -> None:
         while not self._closing.is_set():
-            self._producer.poll(_POLL_S)
+            try:
+                self._producer.poll(_POLL_S)
+            except KafkaException as failure:
+                self._break(failure)
 
-    def _on_error(self, error: KafkaError) -> None:
-        """A fatal error ends an idempotent producer; any other passes by itself."""
-        if error.code() == KafkaError._FATAL or error.fatal():
-            self._broken.set()
+    def _flush(self, timeout_s: float) -> int:
+        try:
+            return self._producer.flush(timeout_s)
+        except KafkaException as failure:
+            self._break(failure)
+            return self._producer.flush(timeout_s)
+
+    def _break(self, failure: KafkaException) -> None:
+        """The client tells by raising, once and to whoever serves it then, that a fatal error has ended an idempotent producer."""
+        self._broken.set()
+        log.error("producer broken", because=failure.args[0].name())
 
     def _renew(self) -> bool:
         """Let a broken producer go: what waited in it hears that its outcome is unknown, the next record starts a new one."""
         if self._renews:
             self._producer.purge()
-            self._producer.flush(_POLL_S)
+            self._flush(_POLL_S)
             self._producer = Producer(self._settings)
             self._broken.clear()
         return self._renews
@@ -138,7 +152,8 @@ class Publisher:
         answer.set_result(Place(topic, partition, offset))
 
     def _fail(self, answer: "Future[Place]", error: KafkaError, *, refused_locally: bool) -> None:
-        self._on_error(error)
+        if error.code() == KafkaError._FATAL or error.fatal():
+            self._broken.set()
         answer.set_exception(_named(error, refused_locally=refused_locally))
 
 

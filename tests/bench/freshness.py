@@ -92,7 +92,7 @@ def _exists(db: Connection[Any], model: ReadModel) -> bool:
 
 @contextmanager
 def _publisher(settings: Settings) -> Iterator[Publisher]:
-    publisher = Publisher(settings.kafka_address, load_codec(), "/bench")
+    publisher = Publisher(settings.kafka_access, load_codec(), "/bench")
     try:
         yield publisher
     finally:

@@ -18,7 +18,7 @@ from confluent_kafka.admin import AdminClient
 from psycopg import Connection, sql
 from pydantic import SecretStr
 
-from consumers.kafka import make_consumer
+from consumers.kafka import GROUPS, make_consumer
 from deploy.spawn import Command
 from events.envelope import TICKETS, Decision
 from events.settings import Settings
@@ -117,7 +117,7 @@ def preload(settings: Settings, decisions: Sequence[Decision]) -> float:
 def read_back(settings: Settings, wanted: int) -> list[Record]:
     """Return the first `wanted` records of the topic in an order in which a consumer gets them, decoded."""
     codec = load_codec()
-    consumer = make_consumer(settings.kafka_address, f"bench-{secrets.token_hex(4)}")
+    consumer = make_consumer(settings.kafka_access, f"bench-{secrets.token_hex(4)}")
     try:
         partitions = consumer.list_topics(TICKETS, timeout=_ANSWER_S).topics[TICKETS].partitions
         consumer.assign([TopicPartition(TICKETS, partition, 0) for partition in partitions])
@@ -160,7 +160,8 @@ def follow(settings: Settings, address: str, processes: int) -> _Followed:
 
 def _all_share(kafka: AdminClient, group: str, processes: int) -> bool:
     """Tell whether each of the group's processes has partitions by now."""
-    told = kafka.describe_consumer_groups([group])[group]
+    name = f"{GROUPS}projector.{group}"
+    told = kafka.describe_consumer_groups([name])[name]
     try:
         members = told.result(_ANSWER_S).members
     except KafkaException:  # nobody has joined yet

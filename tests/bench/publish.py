@@ -44,7 +44,7 @@ def run() -> list[Figure]:
 
 def _publish_all(settings: Settings, events: Sequence[Event]) -> float:
     """Submit all and wait for every acknowledgement; return the seconds it took."""
-    publisher = Publisher(settings.kafka_address, load_codec(), "/bench", delivery_timeout_s=_ACKNOWLEDGED_S)
+    publisher = Publisher(settings.kafka_access, load_codec(), "/bench", delivery_timeout_s=_ACKNOWLEDGED_S)
     try:
         began = perf_counter()
         answers = [publisher.submit(event) for event in events]

@@ -40,7 +40,7 @@ def own_stack() -> Iterator[Settings]:
     try:
         make_missing_keys(settings)
         parts.start()
-        apply_topics(settings.kafka_address)
+        apply_topics(settings.kafka_access)
         yield settings
     finally:
         parts.stop()

@@ -28,7 +28,7 @@ KAFKA_ANSWERS_S = 10.0
 
 def publish(settings: Settings, events: Sequence[Event]) -> list[Place]:
     """Publish `events` and return their places."""
-    publisher = Publisher(settings.kafka_address, load_codec(), "/tests")
+    publisher = Publisher(settings.kafka_access, load_codec(), "/tests")
     try:
         return [answer.result(KAFKA_ANSWERS_S) for answer in [publisher.submit(event) for event in events]]
     finally:
@@ -40,8 +40,8 @@ def following(settings: Settings, address: str, *models: ReadModel, group: str |
     """A follower of `models`, ready for its first step."""
     db = database.connect(address, "test")
     database.prepare(db, models)
-    consumer = make_consumer(settings.kafka_address, group or f"test-{secrets.token_hex(4)}")
-    ids = topic_ids(settings.kafka_address, sorted({topic for model in models for topic in model.topics}))
+    consumer = make_consumer(settings.kafka_access, group or f"test-{secrets.token_hex(4)}")
+    ids = topic_ids(settings.kafka_access, sorted({topic for model in models for topic in model.topics}))
     try:
         yield Follower(consumer, db, models, load_codec(), ids, reference.load().parking)
     finally:
@@ -57,7 +57,7 @@ def the_desk() -> Desk:
 @contextmanager
 def relaying(settings: Settings, address: str) -> Iterator[Relay]:
     """A relay of the database at `address`."""
-    publisher = Publisher(settings.kafka_address, load_codec(), "/tests", delivery_timeout_s=0)
+    publisher = Publisher(settings.kafka_access, load_codec(), "/tests", delivery_timeout_s=0)
     with database.connect(address, "test-relay") as db:
         database.make_tables(db, f"{outbox.DDL};{memory.DDL}")
         yield Relay(db, publisher, load_codec(), Flag())

@@ -36,6 +36,7 @@ from events.outcomes import CauseSettled
 from events.places import Partition, Place
 from events.settings import Settings
 from events.wire.codec import load_codec
+from events.wire.kafka import Kafka
 from events.wire.log_ends import LogEnds
 from events.wire.publisher import Publisher
 from projectors import database, parked, positions
@@ -67,7 +68,7 @@ def own_parts() -> Iterator[Settings]:
     parts = LocalParts(settings, durable=False)
     try:
         parts.start()
-        apply_topics(settings.kafka_address)
+        apply_topics(settings.kafka_access)
         until(lambda: _leads(settings))
         yield settings
     finally:
@@ -79,7 +80,7 @@ def own_parts() -> Iterator[Settings]:
 def _leads(settings: Settings) -> bool:
     """Topics are there before all their partitions have a leader."""
     try:
-        return bool(LogEnds(settings.kafka_address).latest([FACTS, COMMANDS, TICKETS, OUTCOMES, REFERENCE]))
+        return bool(LogEnds(settings.kafka_access).latest([FACTS, COMMANDS, TICKETS, OUTCOMES, REFERENCE]))
     except Unreachable:
         return False
 
@@ -145,7 +146,7 @@ def dying_at(step: str) -> Iterator[None]:
 class _Seen:
     """What all topics of one Kafka hold, decoded by a stranger; each record is read once."""
 
-    def __init__(self, kafka: str) -> None:
+    def __init__(self, kafka: Kafka) -> None:
         self._ends = LogEnds(kafka)
         self._kafka = kafka
         self._next: dict[Partition, int] = {}
@@ -155,7 +156,7 @@ class _Seen:
         """Return everything that is on the log now."""
         ends = self._ends.latest(_TOPICS)
         left = sum(ends.values()) - sum(self._next.values())
-        consumer = Consumer({"bootstrap.servers": self._kafka, "group.id": "seen", "enable.auto.commit": False, "log_level": 0})
+        consumer = Consumer({**self._kafka.client(), "group.id": "seen", "enable.auto.commit": False, "log_level": 0})
         try:
             consumer.assign(
                 [TopicPartition(*place, self._next.get(place, 0)) for place, end in ends.items() if self._next.get(place, 0) < end]
@@ -178,7 +179,7 @@ def _told(message: Message) -> Told:
 
 
 @cache
-def _seen(kafka: str) -> _Seen:
+def _seen(kafka: Kafka) -> _Seen:
     return _Seen(kafka)
 
 
@@ -197,7 +198,7 @@ class Office:
             self._administer("CREATE DATABASE {}", self.name)
         self.address = settings.database.replace("/hotline?", f"/{self.name}?")
         self.desk = Desk(IDENTITY, reference.load())
-        self.around = Surroundings(settings.kafka_address, IDENTITY, CODEC, now_us)
+        self.around = Surroundings(settings.kafka_access, IDENTITY, CODEC, now_us)
 
     def copy(self, *, as_files: bool = False) -> "Office":
         """Return an office on a copy of the database as it is now; `as_files`: one that cannot be told from it by its server."""
@@ -217,10 +218,10 @@ class Office:
 
     def decide(self, parking: Collection[Place] = (), rule: str = "KeyError") -> None:
         """Let the desk settle every cause there is, and park those at the places `parking` by `rule`, as the loop does."""
-        stretches = Stretches(self.settings.kafka_address, CODEC)
+        stretches = Stretches(self.settings.kafka_access, CODEC)
         try:
             with database.connect(self.address, "test-desk") as db:
-                ids = topic_ids(self.settings.kafka_address, _CAUSES)
+                ids = topic_ids(self.settings.kafka_access, _CAUSES)
                 ends = stretches.ends(*_CAUSES)
                 held = {place: positions.claim(db, [_US], place, ids[place[0]])[_US] for place in ends}
                 starts = {place: position.next_offset for place, position in held.items()}
@@ -251,8 +252,8 @@ class Office:
     @contextmanager
     def relay(self) -> Iterator[Relay]:
         """A relay of this database, as its process makes it."""
-        publisher = Publisher(self.settings.kafka_address, CODEC, "/tests", delivery_timeout_s=0)
-        stretches = Stretches(self.settings.kafka_address, CODEC)
+        publisher = Publisher(self.settings.kafka_access, CODEC, "/tests", delivery_timeout_s=0)
+        stretches = Stretches(self.settings.kafka_access, CODEC)
         try:
             with database.connect(self.address, "test-relay") as db:
                 yield Relay(db, publisher, CODEC, Flag(), Announcements(stretches))
@@ -305,8 +306,8 @@ class Office:
     @contextmanager
     def looker(self) -> Iterator[Looker]:
         """One that looks at this database, as the watch of a working desk makes it."""
-        with database.connect(self.address, "test-watch") as db, closing(Stretches(self.settings.kafka_address, CODEC)) as stretches:
-            yield Looker(db, stretches, topic_ids(self.settings.kafka_address, (TICKETS, OUTCOMES)), now_us)
+        with database.connect(self.address, "test-watch") as db, closing(Stretches(self.settings.kafka_access, CODEC)) as stretches:
+            yield Looker(db, stretches, topic_ids(self.settings.kafka_access, (TICKETS, OUTCOMES)), now_us)
 
     def look(self) -> None:
         """Look once as a working desk does."""
@@ -350,7 +351,7 @@ class Office:
 
     def events(self, topic: str) -> list[Event]:
         """Return what counts on a topic, in the order of each partition."""
-        return [_event(r.value) for r in invariants.valid(_seen(self.settings.kafka_address).records()) if r.topic == topic]
+        return [_event(r.value) for r in invariants.valid(_seen(self.settings.kafka_access).records()) if r.topic == topic]
 
     def _administer(self, statement: str, *names: str) -> None:
         with psycopg.connect(self.settings.database, autocommit=True) as db:
@@ -359,7 +360,7 @@ class Office:
 
 def wrong_on_the_log(settings: Settings) -> list[str]:
     """Return what is lost, doubled, out of order or without its one outcome, among the records that count."""
-    evidence = Evidence(_seen(settings.kafka_address).records(), "", History())
+    evidence = Evidence(_seen(settings.kafka_access).records(), "", History())
     checks = (invariants.disordered, invariants.numbers, invariants.outcomes)
     return [*invariants.forks(invariants.valid(evidence.records)), *(line for check in checks for line in check(evidence))]
 

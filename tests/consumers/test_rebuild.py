@@ -78,7 +78,7 @@ def projecting(settings: Settings, *models: ReadModel, group: str = "") -> Itera
 
 
 def _ends(settings: Settings, model: ReadModel) -> dict[Partition, int]:
-    asked = LogEnds(settings.kafka_address)
+    asked = LogEnds(settings.kafka_access)
 
     def ends() -> dict[Partition, int]:
         with suppress(KafkaException):  # a broker that was just born has no leaders yet
@@ -252,10 +252,10 @@ def test_only_one_rebuild_of_a_model_is_at_work(here: Settings) -> None:
 
 @contextmanager
 def _bulk(settings: Settings, build: Build, until_: Mapping[Partition, int]) -> Iterator[BulkFollower]:
-    consumer = Assigned(settings.kafka_address, sorted(until_))
+    consumer = Assigned(settings.kafka_access, sorted(until_))
     with doors.connect(settings.database, "test") as db:
         builds.look_into(db, [build])
-        ids, limits = topic_ids(settings.kafka_address, CONTACTS.topics), reference.load().parking
+        ids, limits = topic_ids(settings.kafka_access, CONTACTS.topics), reference.load().parking
         follower = BulkFollower(consumer, db, [CONTACTS], load_codec(), ids, limits, {CONTACTS.name: build.consumer})
         follower.read_up_to(until_, 1)
         try:

@@ -89,7 +89,7 @@ def test_database_away_is_exit_code_3(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_tail_decodes_and_masks(settings_of_stack: Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    publisher = Publisher(settings_of_stack.kafka_address, load_codec(), "test")
+    publisher = Publisher(settings_of_stack.kafka_access, load_codec(), "test")
     place = publisher.submit(made(CallStarted, contact_id=b"t" * 16, has_phone=True, phone=CANARY)).result(10)
     publisher.close(5)
 
@@ -118,7 +118,7 @@ def test_tail_lets_no_control_character_out(settings_of_stack: Settings, capsys:
 
 def records_in(settings: Settings, topic: str) -> int:
     """How many records lie in a topic now."""
-    consumer = make_consumer(settings.kafka_address, "count")
+    consumer = make_consumer(settings.kafka_access, "count")
     try:
         partitions = consumer.list_topics(topic, timeout=5).topics[topic].partitions
         ends = [consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=5) for partition in partitions]

@@ -1,13 +1,17 @@
 """Topics as code: the comparison of what is wanted with what is there."""
 
+import json
 from dataclasses import replace
 
 import pytest
+from click.testing import CliRunner
 from confluent_kafka.admin import BrokerMetadata, ClusterMetadata, PartitionMetadata, TopicMetadata
 
+from deploy.commands.kafka import topics
 from deploy.problems import PartAway, Unwilling
-from deploy.topics import Change, Cluster, Topic, apply_topics, desired_topics, differences, known_brokers
+from deploy.topics import Change, Cluster, Topic, apply_topics, checked, desired_topics, differences, known_brokers, oddities, planned
 from events.settings import Settings
+from events.wire.kafka import Kafka
 
 TICKETS = Topic("hotline.tickets", 12, {"retention.ms": "-1", "cleanup.policy": "delete"})
 
@@ -37,7 +41,31 @@ def test_other_number_of_partitions_is_refused_and_then_nothing_is_changed() -> 
 
     assert [change.kind for change in found] == ["refuse", "create"]
     with pytest.raises(Unwilling, match="6 partitions there, 12 wanted"):
-        Cluster("127.0.0.1:1").apply(found)
+        Cluster(Kafka("127.0.0.1:1")).apply(found)
+
+
+def test_a_topic_of_our_name_that_nobody_wants_and_one_with_too_few_copies_are_odd() -> None:
+    wanted = replace(TICKETS, copies=3)
+    there = {TICKETS.name: replace(TICKETS, copies=2), "hotline.ticket": Topic("hotline.ticket", 1), "of.others": Topic("of.others", 1)}
+
+    found = oddities([wanted, Topic("hotline.missing", 12, copies=3)], there)
+
+    assert [(change.kind, change.text) for change in found] == [
+        ("stranger", "stranger hotline.ticket: schemas/topics.toml does not know it"),
+        ("copies", "copies hotline.tickets: kept 2 times, 3 wanted"),
+    ]
+    assert oddities([wanted], {TICKETS.name: wanted}) == []
+
+
+def test_strimzi_gets_a_resource_for_each_topic_that_says_the_same() -> None:
+    shown = CliRunner().invoke(topics.COMMAND, ["strimzi", "--cluster", "federal", "--brokers", "3"], standalone_mode=False)
+
+    resources = [json.loads(part) for part in shown.output.split("\n---\n")]
+    assert {(one["apiVersion"], one["kind"], one["metadata"]["labels"]["strimzi.io/cluster"]) for one in resources} == {
+        ("kafka.strimzi.io/v1", "KafkaTopic", "federal")
+    }
+    told = [(one["metadata"]["name"], one["spec"]) for one in resources]
+    assert [Topic(name, spec["partitions"], spec["config"], spec["replicas"]) for name, spec in told] == desired_topics(brokers=3)
 
 
 @pytest.mark.parametrize(("brokers", "written"), [(1, "1"), (3, "2"), (5, "2")])
@@ -75,17 +103,18 @@ def test_kafka_that_is_away_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("deploy.topics._LIMIT_S", 0.3)
 
     with pytest.raises(PartAway, match=r"Kafka at 127\.0\.0\.1:1 does not answer"):
-        apply_topics("127.0.0.1:1")
+        apply_topics(Kafka("127.0.0.1:1"))
 
 
 @pytest.mark.parts
 def test_changed_setting_is_put_right_on_a_real_broker(stack: Settings) -> None:
-    cluster = Cluster(stack.kafka_address)
+    cluster = Cluster(stack.kafka_access)
     name = "hotline.contacts"
     (wanted,) = [topic for topic in desired_topics() if topic.name == name]
     cluster.apply([Change("alter", wanted, "", {"retention.ms": "604800000"})])
 
-    changed = apply_topics(stack.kafka_address)
+    changed = apply_topics(stack.kafka_access)
 
     assert [(change.kind, change.topic.name, change.settings) for change in changed] == [("alter", name, {"retention.ms": "-1"})]
-    assert apply_topics(stack.kafka_address) == []
+    assert apply_topics(stack.kafka_access) == []
+    assert planned(stack.kafka_access) == [change for change in checked(stack.kafka_access) if change.kind != "stranger"] == []

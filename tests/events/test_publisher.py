@@ -1,6 +1,8 @@
 """The publisher: nobody hears yes without Kafka's acknowledgement, and a broken producer is never used on."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from events.envelope import FACTS
 from events.places import Place
 from events.wire import publisher as module
 from events.wire.codec import load_codec
+from events.wire.kafka import Kafka
 from events.wire.publisher import NotTaken, OutcomeUnknown, Publisher, TooLarge
 from tests.events.an_event import example
 
@@ -35,18 +38,20 @@ class FakeProducer:
     made: list["FakeProducer"]
     says: Callable[["FakeProducer", Any], None]
 
-    def __init__(self, settings: dict[str, Any]) -> None:
-        self.error_cb = settings["error_cb"]
+    def __init__(self, _: dict[str, Any]) -> None:
+        self.to_serve: SimpleQueue[Callable[[], None]] = SimpleQueue()
         FakeProducer.made.append(self)
 
     def produce(self, *_: Any, on_delivery: Any, **__: Any) -> None:
         FakeProducer.says(self, on_delivery)
 
-    def poll(self, _: float) -> int:
+    def poll(self, timeout_s: float) -> int:
+        with suppress(Empty):
+            self.to_serve.get(timeout=timeout_s)()
         return 0
 
     def flush(self, _: float) -> int:
-        return 0
+        return self.poll(0.001)
 
     def purge(self) -> None:
         """Nothing waits here."""
@@ -64,20 +69,23 @@ def _acknowledge(_: FakeProducer, on_delivery: Any) -> None:
 
 
 def _break(producer: FakeProducer, on_delivery: Any) -> None:
-    producer.error_cb(KafkaError(KafkaError._FATAL))
-    on_delivery(KafkaError(KafkaError._MSG_TIMED_OUT), None)
+    """As the client does: whoever serves it next meets the error, after that the record's report says that it was let go."""
+    fatal = KafkaException(KafkaError(KafkaError.CLUSTER_AUTHORIZATION_FAILED, "", fatal=True))
+    producer.to_serve.put(lambda: _raise(fatal))
+    producer.to_serve.put(lambda: on_delivery(KafkaError(KafkaError._PURGE_QUEUE), None))
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def _raising(error: Exception) -> Callable[[FakeProducer, Any], None]:
-    def produce(_: FakeProducer, __: Any) -> None:
-        raise error
-
-    return produce
+    return lambda _, __: _raise(error)
 
 
 def test_the_place_of_a_record_comes_with_its_acknowledgement(fake: type[FakeProducer]) -> None:
     fake.says = _acknowledge
-    publisher = Publisher("nowhere:1", load_codec(), "/tests")
+    publisher = Publisher(Kafka("nowhere:1"), load_codec(), "/tests")
 
     assert publisher.submit(example("CallStarted")).result(ANSWER_S) == Place(FACTS, 3, 7)
     assert publisher.close() == 0
@@ -93,7 +101,7 @@ def test_the_place_of_a_record_comes_with_its_acknowledgement(fake: type[FakePro
 )
 def test_what_the_client_refuses_has_a_name(fake: type[FakeProducer], error: Exception, named: type[Exception]) -> None:
     fake.says = _raising(error)
-    publisher = Publisher("nowhere:1", load_codec(), "/tests")
+    publisher = Publisher(Kafka("nowhere:1"), load_codec(), "/tests")
 
     with pytest.raises(named):
         publisher.submit(example("CallStarted")).result(ANSWER_S)
@@ -102,7 +110,7 @@ def test_what_the_client_refuses_has_a_name(fake: type[FakeProducer], error: Exc
 
 def test_after_a_fatal_error_the_next_record_starts_a_new_producer(fake: type[FakeProducer]) -> None:
     fake.says = _break
-    publisher = Publisher("nowhere:1", load_codec(), "/tests")
+    publisher = Publisher(Kafka("nowhere:1"), load_codec(), "/tests")
     with pytest.raises(OutcomeUnknown):
         publisher.submit(example("CallStarted")).result(ANSWER_S)
 
@@ -115,7 +123,7 @@ def test_after_a_fatal_error_the_next_record_starts_a_new_producer(fake: type[Fa
 
 def test_where_order_matters_nothing_is_taken_after_a_fatal_error(fake: type[FakeProducer]) -> None:
     fake.says = _break
-    publisher = Publisher("nowhere:1", load_codec(), "/tests", renews=False)
+    publisher = Publisher(Kafka("nowhere:1"), load_codec(), "/tests", renews=False)
     with pytest.raises(OutcomeUnknown):
         publisher.submit(example("TicketTaken")).result(ANSWER_S)
 
@@ -129,7 +137,7 @@ def test_where_order_matters_nothing_is_taken_after_a_fatal_error(fake: type[Fak
 
 def test_a_report_cannot_be_cancelled_by_who_waits_for_it(fake: type[FakeProducer]) -> None:
     fake.says = _acknowledge
-    publisher = Publisher("nowhere:1", load_codec(), "/tests")
+    publisher = Publisher(Kafka("nowhere:1"), load_codec(), "/tests")
 
     assert not publisher.submit(example("CallStarted")).cancel()
     publisher.close()

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from events.places import Place
 from events.wire.codec import load_codec
+from events.wire.kafka import Kafka
 from events.wire.publisher import NotTaken, OutcomeUnknown, Publisher
 from tests.consumers.facts import call_started
 
@@ -31,7 +32,7 @@ class Told(NamedTuple):
 class Load:
     """Publishes fifty facts a second on hotline.contacts until `stop`, over all partitions, whatever becomes of them."""
 
-    def __init__(self, kafka: str, patience_s: float) -> None:
+    def __init__(self, kafka: Kafka, patience_s: float) -> None:
         """`patience_s` is how long a record may wait for Kafka before its outcome is called unknown; 0 is for ever."""
         self._publisher = Publisher(kafka, load_codec(), "/tests", delivery_timeout_s=patience_s)
         self._stop, self._lock = Flag(), Lock()

@@ -63,7 +63,7 @@ def small() -> Iterator[Small]:
 
 def _published(settings: Settings, own_ids: list[str], text_bytes: int) -> dict[str, Place | Exception]:
     """Publish a form for each own id and return what was said of it: its place, or why not."""
-    publisher = Publisher(settings.kafka_address, load_codec(), "/tests")
+    publisher = Publisher(settings.kafka_access, load_codec(), "/tests")
     said: dict[str, Place | Exception] = {}
     try:
         for own_id in own_ids:

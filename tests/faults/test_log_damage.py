@@ -101,7 +101,7 @@ def strayed(own: Throwaway) -> dict[Place, CauseSettled]:
     """One fact put where its key says and again where another partitioner would; what a desk says of both. Before anything is harmed."""
     settings, fact = own.settings, request("strayed")
     encoded = load_codec().encode(fact, "/tests")
-    publisher = Publisher(settings.kafka_address, load_codec(), "/tests")
+    publisher = Publisher(settings.kafka_access, load_codec(), "/tests")
     at_home = publisher.submit_encoded(encoded).result(ANSWER_S)
     astray = publisher.submit_encoded(encoded, (at_home.partition + 1) % 12).result(ANSWER_S)
     publisher.close()
@@ -249,7 +249,7 @@ def _made_anew(admin: AdminClient) -> bool:
 
 def _is_known(settings: Settings) -> bool:
     try:
-        return bool(topic_ids(settings.kafka_address, [DEAD_LETTERS]))
+        return bool(topic_ids(settings.kafka_access, [DEAD_LETTERS]))
     except KafkaException:
         return False
 

@@ -98,7 +98,7 @@ def _ports() -> int:
 def story(pytestconfig: pytest.Config) -> Iterator[Story]:
     form = SHORT if pytestconfig.getoption("--rounds") == 1 else LONG
     with three_brokers(*form.options) as settings:
-        loads = Load(settings.kafka_address, patience_s=0.0), Load(settings.kafka_address, patience_s=PATIENCE_S)
+        loads = Load(settings.kafka_access, patience_s=0.0), Load(settings.kafka_access, patience_s=PATIENCE_S)
         try:
             _acknowledges_again(loads, 0.0)
             sound = _hazards(settings)

@@ -51,7 +51,7 @@ def throwaway() -> Iterator[Throwaway]:
     parts = Throwaway(Settings(home=home, kafka_port=port, postgres_port=port + 2, intake_port=port + 3, api_port=port + 4))
     try:
         parts.start()
-        apply_topics(parts.settings.kafka_address)
+        apply_topics(parts.settings.kafka_access)
         yield parts
     finally:
         parts.stop()

@@ -26,7 +26,7 @@ def COMMAND(as_json: bool) -> int:  # noqa: N802 - the name the table looks for
     from events.envelope import DEAD_LETTERS
 
     try:
-        reader = LogReader(Settings().kafka_address, DEAD_LETTERS)
+        reader = LogReader(Settings().kafka_access, DEAD_LETTERS)
         try:
             found = sum(_show(letter, as_json=as_json) for letter in _once_each(reader))
         finally:

@@ -43,7 +43,7 @@ def COMMAND(*, topic: str, since: str | None, until: str | None, ticket: str | N
     name = topic_of(topic)
     begin, end = _point("--from", since), _point("--to", until)
     try:
-        reader = LogReader(Settings().kafka_address, name)
+        reader = LogReader(Settings().kafka_access, name)
         try:
             _show(reader, begin, end, ticket, kind, as_json=as_json)
         finally:

@@ -22,7 +22,7 @@ def COMMAND(topic: str, as_json: bool, from_beginning: bool, count: int | None) 
     from deploy.problems import NotThere, PartAway
 
     try:
-        reader = LogReader(Settings().kafka_address, topic_of(topic))
+        reader = LogReader(Settings().kafka_access, topic_of(topic))
         try:
             begins = {p: Span(first if from_beginning else end, None) for p, (first, end) in reader.held().items()}
             for record in islice(reader.read(begins), count):

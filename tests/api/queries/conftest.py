@@ -15,17 +15,18 @@ from api.serving import serve
 from deploy.parts.ports import answers, pick_free
 from events.envelope import Event
 from events.reference import load
+from events.wire.kafka import Kafka
 from projectors.model import ReadModel
 from projectors.registry import PROJECTIONS, projections
 from tests.api.tokens import bearer, gate
 from tests.given import Log, given
 from tests.waiting import until
 
-NO_KAFKA = "127.0.0.1:1"
+NO_KAFKA = Kafka("127.0.0.1:1")
 
 
 @contextmanager
-def served(database: str, kafka: str = NO_KAFKA, app: CardsFirst | None = None) -> Iterator[httpx.Client]:
+def served(database: str, kafka: Kafka = NO_KAFKA, app: CardsFirst | None = None) -> Iterator[httpx.Client]:
     """Serve the application in a thread; give a client of it."""
     stop, port = Flag(), pick_free(1)
     app = app or make_application(database, kafka, gate(), load())

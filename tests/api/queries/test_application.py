@@ -134,7 +134,7 @@ def test_with_postgres_away_reads_answer_503_and_the_process_lives() -> None:
 @pytest.mark.parts
 def test_lag_is_known_when_kafka_answers(stack: Settings, database: str, follow: Follow) -> None:
     follow(registered())
-    with served(database, stack.kafka_address) as client:
+    with served(database, stack.kafka_access) as client:
         assert until(lambda: 'hotline_read_model_lag_records{model="ticket_status"}' in client.get("/metrics").text)
         assert until(lambda: "hotline_read_model_lag_unknown 0.0" in client.get("/metrics").text)
 

@@ -17,6 +17,7 @@ from events.envelope import COMMANDS, FACTS, TICKETS, Event
 from events.outcomes import DecisionPlace
 from events.places import Place
 from events.reference import load
+from events.wire.kafka import Kafka
 from projectors.outcomes import Reach
 from projectors.reaching import Progress
 from projectors.registry import projections
@@ -216,7 +217,7 @@ def test_of_many_observations_the_newest_that_is_reached_counts_and_few_are_kept
 
 def test_answers_say_whether_they_are_final_and_a_parked_ticket_is_not(database: str, follow: Follow) -> None:
     follow(registered(recorded_at=MORNING), settled(Place(FACTS, 0, 0), DecisionPlace(number=NUMBER, version=1, partition=0, offset=0)))
-    app = make_application(database, "127.0.0.1:1", gate(), load())
+    app = make_application(database, Kafka("127.0.0.1:1"), gate(), load())
     with served(database, app=app) as client:
 
         def final(address: str) -> tuple[bool, str]:

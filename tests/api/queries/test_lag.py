@@ -9,6 +9,7 @@ import pytest
 from api.queries import lag
 from api.queries.lag import LogEndsWatch, Seen
 from events.envelope import TICKETS
+from events.wire.kafka import Kafka
 from tests.waiting import until
 
 ENDS = {(TICKETS, 0): 7}
@@ -30,7 +31,7 @@ def watching(monkeypatch: pytest.MonkeyPatch, ask: Ask) -> Iterator[LogEndsWatch
 
     monkeypatch.setattr(lag, "LogEnds", Ends)
     monkeypatch.setattr(lag, "_LOOK_EVERY_S", 0.01)
-    watch = LogEndsWatch("nowhere", [TICKETS])
+    watch = LogEndsWatch(Kafka("nowhere"), [TICKETS])
     watch.start()
     try:
         yield watch
@@ -76,7 +77,7 @@ def test_observation_that_is_followed_by_none_becomes_unknown(monkeypatch: pytes
 def test_observation_is_fresh_for_a_few_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = [100.0]
     monkeypatch.setattr(lag, "monotonic", lambda: now_s[0])
-    watch = LogEndsWatch("nowhere", [TICKETS])
+    watch = LogEndsWatch(Kafka("nowhere"), [TICKETS])
     watch.seen = Seen(1, ENDS)
     known = []
 

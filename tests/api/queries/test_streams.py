@@ -15,6 +15,7 @@ from events.envelope import FACTS, TICKETS
 from events.outcomes import DecisionPlace
 from events.places import Place
 from events.reference import load
+from events.wire.kafka import Kafka
 from projectors import parked
 from projectors.parked import ParkedRecord
 from projectors.tokens import Token
@@ -283,7 +284,7 @@ def test_what_neither_log_nor_table_holds_any_more_is_gone(database: str) -> Non
 
     world = Happening(database, partitions=1)
     world.happens(registered(), *(taken(version) for version in range(2, 6)))
-    app = make_application(database, "127.0.0.1:1", gate(), load())
+    app = make_application(database, Kafka("127.0.0.1:1"), gate(), load())
     early, later = (Token.of([Place(TICKETS, 0, offset)]).encode() for offset in (0, 3))
 
     with served(database, app=app) as client:

@@ -22,6 +22,7 @@ from events import reference, tickets
 from events.envelope import Event
 from events.places import Partition
 from events.settings import Settings
+from events.wire.kafka import Kafka
 from events.wire.log_ends import LogEnds
 from projectors.model import consumer_of
 from projectors.positions import list_positions
@@ -54,7 +55,7 @@ def a_life(number: str) -> list[Event]:
     ]
 
 
-def ends_if_known(kafka: str, topics: Iterable[str]) -> Mapping[Partition, int] | None:
+def ends_if_known(kafka: Kafka, topics: Iterable[str]) -> Mapping[Partition, int] | None:
     """Where the log ends; None while a partition that was made just now has no leader."""
     try:
         return LogEnds(kafka).latest(topics)
@@ -76,7 +77,7 @@ class Audited:
     def follow(self) -> None:
         """Let the read models apply everything that is on the log."""
         topics = {topic for model in MODELS for topic in model.topics}
-        ends = until(lambda: ends_if_known(self.settings.kafka_address, topics)) or {}
+        ends = until(lambda: ends_if_known(self.settings.kafka_access, topics)) or {}
         consumers = {consumer_of(model): model.topics for model in MODELS}
 
         def caught_up() -> bool:

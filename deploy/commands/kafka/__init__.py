@@ -1,0 +1,1 @@
+"""Commands that administer Kafka: topics, and who may do what."""
