@@ -16,6 +16,7 @@ from consumers.kafka import make_consumer
 from events.outcomes import EraOpened
 from events.wire.codec import Undecodable, UnknownSchema, load_codec
 from events.wire.elections import after_elections
+from events.wire.kafka import Kafka
 from projectors.positions import FIRST_ERA
 from projectors.record import Record
 from projectors.tokens import Token
@@ -65,7 +66,7 @@ class Span(NamedTuple):
 class LogReader:
     """Reads one topic; bounded in memory, since it holds no more than a consumer fetches ahead."""
 
-    def __init__(self, kafka: str, topic: str) -> None:
+    def __init__(self, kafka: Kafka, topic: str) -> None:
         """Raise NoTopic, or KafkaException when Kafka does not answer."""
         self._kafka, self.topic = kafka, topic
         self._consumer = make_consumer(kafka, "replay")
@@ -158,9 +159,10 @@ class LogReader:
                 heard_s = monotonic()
                 record = self._record(message, left)
                 span = left.get(record.partition)
-                if span is None or (span.past is not None and record.offset >= span.past):
+                if span is None:
                     continue
-                yield record
+                if span.past is None or record.offset < span.past:
+                    yield record
                 if span.past is not None and record.offset + 1 >= span.past:
                     self._end(record.partition, left)
             if all(span.past is not None for span in left.values()) and monotonic() - heard_s > _SILENCE_S:

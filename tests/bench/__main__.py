@@ -19,7 +19,7 @@ import structlog
 from tests.bench.figures import Figure, table
 from tests.bench.others import watch
 
-BENCHES = ("publish", "project", "freshness", "contact", "reads", "as_of")
+BENCHES = ("publish", "project", "freshness", "contact", "reads", "as_of", "export")
 LONG_BENCHES = ("rebuild", "memory")  # run only when named
 _LIMIT_S, _LONG_LIMIT_S = 300.0, 1_200.0  # one bench, its stack included
 
@@ -32,7 +32,7 @@ class TookTooLong(Exception):
 @click.argument("names", nargs=-1, metavar="[NAME]…")
 @click.option("--json", "as_json", is_flag=True, help="One object, nothing else.")
 def main(names: tuple[str, ...], as_json: bool) -> None:
-    """Run the named benches, by default: publish, project, freshness, contact, reads, as_of. Only when named: rebuild, memory."""
+    """Run the named benches, by default: publish, project, freshness, contact, reads, as_of, export. Only when named: rebuild, memory."""
     there = (*BENCHES, *LONG_BENCHES)
     unknown = sorted(set(names) - set(there))
     if unknown:

@@ -1,0 +1,1 @@
+"""Exports: the log and the facts about tickets as files."""
