@@ -4,12 +4,14 @@
 """
 
 import logging
+import os
 import secrets
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -20,6 +22,7 @@ from deploy.parts.local import LocalParts
 from deploy.parts.ports import pick_free
 from deploy.topics import apply_topics
 from events.settings import Settings
+from tests.containers import NoContainers, in_containers
 
 _PORTS = 5  # Kafka, its controller, Postgres, the two applications
 _STOP_LIMIT_S = 30
@@ -58,15 +61,33 @@ def stack() -> Iterator[Settings]:
     """Settings of a running Kafka (topics made) and Postgres of this session's own, in a temporary home on free ports.
 
     Shared by all tests: use topics by keys of your own, and `database` instead of the database `hotline`. Ends even if pytest is killed.
+    HOTLINE_TEST_PARTS=containers takes both servers out of containers.
     """
+    try:
+        with source_of_parts()(pick_free(_PORTS)) as settings:
+            apply_topics(settings.kafka_access)
+            yield settings
+    except NoContainers as none:
+        pytest.fail(f"HOTLINE_TEST_PARTS=containers: {none}", pytrace=False)
+
+
+def source_of_parts() -> Callable[[int], AbstractContextManager[Settings]]:
+    """Return where HOTLINE_TEST_PARTS takes the servers from; they get ports from the one it is given."""
+    sources = {"local": _on_this_machine, "containers": in_containers}
+    named = os.environ.get("HOTLINE_TEST_PARTS", "local")
+    if named not in sources:
+        raise pytest.UsageError(f"HOTLINE_TEST_PARTS is {' or '.join(sources)}")
+    return sources[named]
+
+
+@contextmanager
+def _on_this_machine(port: int) -> Iterator[Settings]:
     home = Path(tempfile.mkdtemp(prefix="hotline-test-"))
     leash = subprocess.Popen((sys.executable, "-m", "deploy.parts.leash", str(home)), stdin=subprocess.PIPE, start_new_session=True)
-    port = pick_free(_PORTS)
     settings = Settings(home=home, kafka_port=port, postgres_port=port + 2, intake_port=port + 3, api_port=port + 4)
     parts = LocalParts(settings, durable=False)
     try:
         parts.start()
-        apply_topics(settings.kafka_address)
         yield settings
     finally:
         parts.stop()

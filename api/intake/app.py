@@ -16,8 +16,11 @@ Every request needs "Authorization: Bearer TOKEN", except /livez, /readyz, /metr
 stable type, the field and the rule; they never repeat what was sent."""
 
 
-def make_application(parts: Parts, gate: Gate, checks: Mapping[str, health.Check]) -> FastAPI:
-    """Return the application over `parts`; `gate` lets callers in, `checks` are asked by /readyz."""
+def make_application(parts: Parts, gate: Gate, checks: Mapping[str, health.Check], api_port: int | None = None) -> FastAPI:
+    """Return the application over `parts`; `gate` lets callers in, `checks` are asked by /readyz.
+
+    `api_port` is where the query application's page lies, if this one shall name it.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -26,7 +29,7 @@ def make_application(parts: Parts, gate: Gate, checks: Mapping[str, health.Check
         parts.threads.shutdown(wait=False, cancel_futures=True)
 
     app = FastAPI(
-        title="Hotline intake",
+        title="Hotline: intake",
         version="1",
         description=DESCRIPTION,
         docs_url=None,
@@ -38,6 +41,6 @@ def make_application(parts: Parts, gate: Gate, checks: Mapping[str, health.Check
     app.include_router(contacts.router)
     app.include_router(commands.router)
     health.install(app, checks)
-    docs.install(app)
+    docs.install(app, ("Hotline: queries", api_port) if api_port else None)
     problems.install(app)
     return app

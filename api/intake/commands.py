@@ -12,6 +12,7 @@ from prometheus_client import Counter
 
 from api.access import Caller, needs
 from api.intake.bodies import JSON, content_type, parse_object, read_body
+from api.intake.forms import COMMANDS_ANSWERS, COMMANDS_BODY
 from api.intake.parts import Parts, out_of_keys, rejected
 from api.intake.publishing import publish, trace_of
 from api.intake.words import IDEMPOTENCY_KEY_PATTERN, Asking, translate_command
@@ -41,7 +42,13 @@ class Answer(NamedTuple):
     document: dict[str, Any]
 
 
-@router.post("/v1/commands", summary="Ask something of a ticket", response_class=Response)
+@router.post(
+    "/v1/commands",
+    summary="Ask something of a ticket",
+    response_class=Response,
+    responses=dict(COMMANDS_ANSWERS),
+    openapi_extra={"requestBody": COMMANDS_BODY},
+)
 async def take_command(
     request: Request,
     caller: Annotated[Caller, Depends(needs("command"))],

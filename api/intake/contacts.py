@@ -13,6 +13,7 @@ from prometheus_client import Counter
 
 from api.access import Caller, needs
 from api.intake.bodies import JSON, JSON_LINES, LETTER, content_type, parse_documents, read_body
+from api.intake.forms import CONTACTS_ANSWERS, CONTACTS_BODY
 from api.intake.held import HeldFiles
 from api.intake.parts import Parts, out_of_keys, rejected
 from api.intake.publishing import publish, trace_of
@@ -32,7 +33,14 @@ _TYPE_NAMES = {kind.event: kind.record_name for kind in EVENT_TYPES}
 router = APIRouter(tags=["contacts"])
 
 
-@router.post("/v1/contacts/{channel}", status_code=202, summary="Take facts of a channel", response_class=Response)
+@router.post(
+    "/v1/contacts/{channel}",
+    status_code=202,
+    summary="Take facts of a channel",
+    response_class=Response,
+    responses=dict(CONTACTS_ANSWERS),
+    openapi_extra={"requestBody": CONTACTS_BODY},
+)
 async def take_contacts(
     channel: str, request: Request, caller: Annotated[Caller, Depends(needs("publish_contacts", "publish_as_self"))]
 ) -> Response:

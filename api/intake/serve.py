@@ -28,7 +28,7 @@ KEYS_LEFT = Gauge("hotline_intake_keys_left", "Keys ready for sealing; at 0 noth
 def run(settings: Settings, stop: Flag) -> None:
     """Serve until `stop` is set. A vault or a Kafka that is away is waited for; raise what waiting can't heal."""
     ring = KeyRing(open_vault(settings), tell_failure=stop)
-    publisher = Publisher(settings.kafka_address, load_codec(), SOURCE)
+    publisher = Publisher(settings.kafka_access, load_codec(), SOURCE)
     parts = Parts(
         reference=load_reference(settings.reference),
         ring=ring,
@@ -36,7 +36,7 @@ def run(settings: Settings, stop: Flag) -> None:
         publisher=publisher,
         watch=OutcomeWatch(settings.database),
     )
-    app = make_application(parts, open_gate(settings), {"kafka": kafka_check(publisher), "keys": keys_check(ring)})
+    app = make_application(parts, open_gate(settings), {"kafka": kafka_check(publisher), "keys": keys_check(ring)}, settings.api_port)
     KEYS_LEFT.set_function(ring.keys_left)
     ring.start()
     try:

@@ -9,7 +9,7 @@ from psycopg import Error
 
 from api import docs, health, problems
 from api.access import Gate
-from api.queries import audit, contacts, reading, retention, tickets
+from api.queries import audit, catalogue, contacts, reading, retention, tickets
 from api.queries.cards import CardsFirst
 from api.queries.drift import DriftWatch
 from api.queries.finality import Finality
@@ -19,17 +19,22 @@ from api.queries.streams import routes as streams
 from api.queries.streams.live import Live
 from events.reference import Reference
 from events.wire.codec import load_codec
+from events.wire.kafka import Kafka
 from projectors.registry import projections
 from projectors.ticket_versions import TICKET_VERSIONS
 
-ROUTERS = (streams.router, tickets.router, contacts.router, audit.router, retention.router)
+ROUTERS = (streams.router, tickets.router, contacts.router, audit.router, retention.router, catalogue.router)
 
 _ABOUT = """Read only. Every path under /v1 wants a bearer token with a role. Errors are application/problem+json with a stable `type`.
-`?at_least=TOKEN` waits until the answer includes what the token includes; tokens come from the intake and from the header Position."""
+`?at_least=TOKEN` waits until the answer includes what the token includes; tokens come from the intake and from the header Position.
+What lies on the topics behind all this, for clients of Kafka: /topics, and /asyncapi.yaml for programs."""
 
 
-def make_application(database: str, kafka: str, gate: Gate, reference: Reference) -> CardsFirst:
-    """Return the application over the read models in `database`; needs neither Postgres nor Kafka to start."""
+def make_application(database: str, kafka: Kafka, gate: Gate, reference: Reference, intake_port: int | None = None) -> CardsFirst:
+    """Return the application over the read models in `database`; needs neither Postgres nor Kafka to start.
+
+    `intake_port` is where the intake's page lies, if this one shall name it.
+    """
     models = projections(reference)
     read = Reading(database)
     finality = Finality(TICKET_VERSIONS, reference.clocks.differ_s * 1_000_000)
@@ -62,7 +67,7 @@ def make_application(database: str, kafka: str, gate: Gate, reference: Reference
         app.include_router(router)
     names = [model.name for model in models]
     health.install(app, {"read_models": lambda: _missing_views(read, names), "lag": watch.check})
-    docs.install(app)
+    docs.install(app, ("Hotline: intake", intake_port) if intake_port else None, "/topics", "/asyncapi.yaml")
     return CardsFirst(app)
 
 

@@ -11,5 +11,5 @@ from events.settings import Settings
 
 def run(settings: Settings, stop: Flag) -> None:
     """Serve on the address and port of the settings until `stop` is set."""
-    app = make_application(settings.database, settings.kafka_address, open_gate(settings), load(settings.reference))
+    app = make_application(settings.database, settings.kafka_access, open_gate(settings), load(settings.reference), settings.intake_port)
     serve(app, settings.bind, settings.api_port, stop, app.application.state.live.end_all)

@@ -12,14 +12,15 @@ from api.problems import Problem
 from api.queries.as_of import MODELS as MODELS_AS_OF
 from api.queries.as_of import AsOf, card_as_of, page_as_of
 from api.queries.cards import RIGHT, card_answer, card_of, checked
+from api.queries.examples import CARD_ANSWER, CARDS_ANSWER, HISTORY_ANSWER
 from api.queries.filters import Filtered
 from api.queries.pages import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, page
 from api.queries.reading import Reading, find_waiting, reading_of, waiting_of
 from api.queries.records import history_entry
 from api.queries.waiting import DEFAULT_WAIT_MS, AtLeast, WaitMs, wait_for
 from projectors.audit_log import AUDIT_LOG
-from projectors.audit_reads import list_history
 from projectors.parked import Waiting
+from projectors.reads.audit_log import list_history
 from projectors.ticket_status import TICKET_STATUS, TicketFilter, TicketStatus, list_tickets
 
 router = APIRouter(prefix="/v1/tickets", tags=["tickets"])
@@ -29,7 +30,7 @@ Allowed = Annotated[Caller, Depends(needs(RIGHT))]
 Read = Annotated[Reading, Depends(reading_of)]
 
 
-@router.get("/{number}", summary="The card of one ticket", response_model=None)
+@router.get("/{number}", summary="The card of one ticket", response_model=None, responses=CARD_ANSWER)
 async def card(
     *, request: Request, number: Number, _: Allowed, as_of: AsOf = None, at_least: AtLeast = None, wait_ms: WaitMs = DEFAULT_WAIT_MS
 ) -> Response:
@@ -49,7 +50,7 @@ async def card(
     return card_answer(found, if_none_match)
 
 
-@router.get("", summary="Tickets by filter, the newest first", response_model=None)
+@router.get("", summary="Tickets by filter, the newest first", response_model=None, responses=CARDS_ANSWER)
 async def tickets(
     *,
     request: Request,
@@ -84,7 +85,7 @@ async def _list(
     return rows, await find_waiting(db, TICKET_STATUS, rows)
 
 
-@router.get("/{number}/history", summary="Every decision about one ticket", response_model=None)
+@router.get("/{number}/history", summary="Every decision about one ticket", response_model=None, responses=HISTORY_ANSWER)
 async def history(
     *,
     read: Read,

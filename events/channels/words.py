@@ -7,12 +7,23 @@ sealed by the translation. An error names the field and the rule and never repea
 
 import binascii
 import re
+from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainValidator,
+    ValidationError,
+)
+from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core.core_schema import no_info_after_validator_function
 
 from events.actors import ID_RULE, has_id_letters, looks_like_a_phone
 from events.channels.channel import CITIZEN, OPERATOR, Rejected
@@ -21,6 +32,10 @@ from events.numbers import NUMBER
 
 CODE_DIGITS = 6  # a phone number has more, however they are spread over the code
 NO_LIMIT_DIGITS = 40
+_TIME = "a text with date, time and offset: 2025-03-14T09:26:53.120+03:00"
+_BASE64 = "content in base64 (RFC 4648, padded, no line breaks), at least one byte"
+_DAY = "a day, YYYY-MM-DD"
+_AUTHOR = f"'{CITIZEN}' or '{OPERATOR}:' and an id: {ID_RULE}"
 UNKNOWN_FIELD = "(a field this message does not have)"  # its name is the sender's and may say anything
 
 _RULES = {
@@ -47,22 +62,32 @@ class Format(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
-def _matching(rule: str, pattern: str, meaning: str, most_digits: int = NO_LIMIT_DIGITS) -> AfterValidator:
-    compiled = re.compile(pattern, re.ASCII)
+@dataclass(frozen=True, slots=True)
+class _Matching:
+    """Text that matches a pattern; a description of the format says so too."""
 
-    def check(text: str) -> str:
-        if compiled.fullmatch(text) is None:
-            raise PydanticCustomError(rule, meaning)
-        if sum(letter.isdigit() for letter in text) > most_digits:
+    rule: str
+    pattern: str
+    meaning: str
+    most_digits: int = NO_LIMIT_DIGITS
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(core), "pattern": f"^({self.pattern})$", "description": self.meaning}
+
+    def _check(self, text: str) -> str:
+        if re.fullmatch(self.pattern, text, re.ASCII) is None:
+            raise PydanticCustomError(self.rule, self.meaning)
+        if sum(letter.isdigit() for letter in text) > self.most_digits:
             raise PydanticCustomError("looks_like_a_phone", "a code has fewer digits than a phone number")
         return text
-
-    return AfterValidator(check)
 
 
 def _moment(value: object) -> Moment:
     if not isinstance(value, str):
-        raise PydanticCustomError("time_expected", "a text with date, time and offset: 2025-03-14T09:26:53.120+03:00")
+        raise PydanticCustomError("time_expected", _TIME)
     try:
         return parse_moment(value)
     except BadMoment as bad:
@@ -75,7 +100,7 @@ def _content(value: object) -> bytes:
     except ValueError:  # not base64, or letters beyond ASCII
         content = b""
     if not content:
-        raise PydanticCustomError("base64_expected", "content in base64 (RFC 4648, padded, no line breaks), at least one byte")
+        raise PydanticCustomError("base64_expected", _BASE64)
     return content
 
 
@@ -85,7 +110,7 @@ def _day(text: str) -> str:
             return date.fromisoformat(text).isoformat()
     except ValueError:
         pass
-    raise PydanticCustomError("day_expected", "a day, YYYY-MM-DD")
+    raise PydanticCustomError("day_expected", _DAY)
 
 
 def _not_blank(text: str) -> str:
@@ -105,28 +130,28 @@ def _actor_id(text: str) -> str:
 def _author(text: str) -> str:
     party, colon, operator = text.partition(":")
     if text != CITIZEN and not (party == OPERATOR and colon and has_id_letters(operator)):
-        raise PydanticCustomError("author_expected", f"'{CITIZEN}' or '{OPERATOR}:' and an id: {ID_RULE}")
+        raise PydanticCustomError("author_expected", _AUTHOR)
     if looks_like_a_phone(operator):
         raise PydanticCustomError("looks_like_a_phone", ID_RULE)
     return text
 
 
 _CODE = "a code of the hotline's registers: a-z, 0-9, '_', '.', '-', up to 64"
-Code = Annotated[str, _matching("code_expected", r"[a-z0-9_.-]{0,64}", _CODE, CODE_DIGITS)]
-NeededCode = Annotated[str, _matching("code_expected", r"[a-z0-9_.-]{1,64}", _CODE, CODE_DIGITS)]
-OperatorId = Annotated[str, AfterValidator(_actor_id)]
-Author = Annotated[str, AfterValidator(_author)]
+Code = Annotated[str, _Matching("code_expected", r"[a-z0-9_.-]{0,64}", _CODE, CODE_DIGITS)]
+NeededCode = Annotated[str, _Matching("code_expected", r"[a-z0-9_.-]{1,64}", _CODE, CODE_DIGITS)]
+OperatorId = Annotated[str, AfterValidator(_actor_id), Field(description=ID_RULE)]
+Author = Annotated[str, AfterValidator(_author), Field(description=_AUTHOR)]
 Language = Annotated[
-    str, _matching("language_expected", r"|[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?", "a BCP 47 tag: ru, en, tt, zh-Hant-TW")
+    str, _Matching("language_expected", r"|[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?", "a BCP 47 tag: ru, en, tt, zh-Hant-TW")
 ]
-Country = Annotated[str, _matching("country_expected", r"|[A-Z]{2}", "an ISO 3166 code of two capital letters: RU")]
-TicketNumber = Annotated[str, _matching("ticket_number_expected", NUMBER, "a ticket number: RU-2025-001234")]
-Digest = Annotated[str, _matching("digest_expected", r"[0-9a-f]{64}", "SHA-256 in 64 small hex digits", 64)]
+Country = Annotated[str, _Matching("country_expected", r"|[A-Z]{2}", "an ISO 3166 code of two capital letters: RU")]
+TicketNumber = Annotated[str, _Matching("ticket_number_expected", NUMBER, "a ticket number: RU-2025-001234")]
+Digest = Annotated[str, _Matching("digest_expected", r"[0-9a-f]{64}", "SHA-256 in 64 small hex digits", 64)]
 MediaType = Annotated[str, Field(max_length=200)]
 OwnId = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_not_blank)]  # the channel's own; only its keyed hash is kept
-Told = Annotated[Moment, PlainValidator(_moment)]
-Content = Annotated[bytes, PlainValidator(_content)]
-Day = Annotated[str, AfterValidator(_day)]
+Told = Annotated[Moment, PlainValidator(_moment, json_schema_input_type=str), Field(description=_TIME)]
+Content = Annotated[bytes, PlainValidator(_content, json_schema_input_type=str), Field(description=_BASE64)]
+Day = Annotated[str, AfterValidator(_day), Field(description=_DAY)]
 Ordinal = Annotated[int, Field(ge=1, le=99)]
 Seconds = Annotated[int, Field(ge=0, le=1_000_000)]
 Name = Annotated[str, Field(max_length=300)]
