@@ -32,7 +32,7 @@ class Column(NamedTuple):
     docs: tuple[str, ...]
 
 
-LIES: tuple[Column, ...] = (
+PLACE_COLUMNS: tuple[Column, ...] = (
     Column("log_topic", TEXT, ("Topic on which the record lies.",)),
     Column("log_partition", NUMBER, ("Its partition.",)),
     Column("log_offset", NUMBER, ("Its offset there.",)),
@@ -42,7 +42,7 @@ LIES: tuple[Column, ...] = (
     Column("void", FLAG, ("Whether an era had ended before it: then it counts for nothing.",)),
     Column("unreadable", TEXT, ("Why nobody can read it; empty when it can be read.",)),
 )
-_TAKEN = frozenset(column.name for column in LIES)
+_RESERVED = frozenset(column.name for column in PLACE_COLUMNS)
 _KINDS: Mapping[Any, str] = {int: NUMBER, bool: FLAG}
 
 
@@ -72,14 +72,14 @@ class FlatTable:
             kinds_of.setdefault(field.name, set()).add(field.kind)
 
         def column_of(field: _Field) -> str:
-            alone = len(kinds_of[field.name]) == 1 and field.name not in _TAKEN
+            alone = len(kinds_of[field.name]) == 1 and field.name not in _RESERVED
             return field.name if alone else f"{field.name}_{field.kind}"
 
         docs: dict[tuple[str, str], dict[str, None]] = {}
         for field in told:
             docs.setdefault((column_of(field), field.kind), {})[field.doc] = None
         own = [Column(name, kind, tuple(said)) for (name, kind), said in docs.items()]
-        self.columns: tuple[Column, ...] = (*LIES, *own)
+        self.columns: tuple[Column, ...] = (*PLACE_COLUMNS, *own)
         self.schema_ids: tuple[int, ...] = tuple(sorted(one.id for one in known.by_id.values() if one.event in {k.event for k in kinds}))
         self._makers: dict[type[Any], Callable[[Record, Any], Row]] = {
             kind.event: _compile(kind.record_name, {column_of(field): field for field in found}, own) for kind, found in fields_of.items()

@@ -52,10 +52,10 @@ class Source(Protocol):
     def columns(self) -> tuple[Column, ...]:
         """The columns of all rows."""
 
-    def known(self) -> dict[str, Any]:
+    def must_stay(self) -> dict[str, Any]:
         """Return what must be the same when a run goes on where another came to an end."""
 
-    def fixed(self, since: Token | None, until: Token | None) -> dict[str, Any]:
+    def fix_end(self, since: Token | None, until: Token | None) -> dict[str, Any]:
         """Return what a new export fixes before its first row: `until` as a token, `rows`, and what else pieces depend on."""
 
     def pieces(self, plan: Plan, made: Mapping[str, Mapping[str, Any]]) -> Iterator[Piece]:
@@ -93,10 +93,10 @@ def export(source: Source, asked: Asked, path: Path, progress: Progress) -> Done
     Raises MissingExtra, FolderInUse, OtherExport, FileChanged, and what the source raises.
     """
     form = format_named(asked.format)
-    known = {**source.known(), "columns": _told(source.columns)}
+    known = {**source.must_stay(), "columns": _told(source.columns)}
     with opened(path) as folder:
         if folder.plan is None:
-            folder.begin({**asked.as_plan(), **source.fixed(asked.since, asked.until), **known})
+            folder.begin({**asked.as_plan(), **source.fix_end(asked.since, asked.until), **known})
         folder.require({**asked.as_plan(), **known})
         folder.look_over()
         plan = folder.plan or {}
@@ -115,8 +115,8 @@ def predict(source: Source, asked: Asked, path: Path) -> Done:
     format_named(asked.format)
     folder = Folder(path)
     if folder.plan is None:
-        return Done({**asked.as_plan(), **source.fixed(asked.since, asked.until)}, [], 0, 0)
-    folder.require({**asked.as_plan(), **source.known(), "columns": _told(source.columns)})
+        return Done({**asked.as_plan(), **source.fix_end(asked.since, asked.until)}, [], 0, 0)
+    folder.require({**asked.as_plan(), **source.must_stay(), "columns": _told(source.columns)})
     files = list(folder.files.values())
     made = sum(line["rows"] for line in files)
     return Done(folder.plan, files, made, made)

@@ -53,11 +53,11 @@ class FactsSource:
         """One for each field of TicketFacts."""
         return tuple(Column(name, _kind(name, hint), (ticket_facts.DOCS[name],)) for name, hint in TicketFacts.__annotations__.items())
 
-    def known(self) -> dict[str, Any]:
+    def must_stay(self) -> dict[str, Any]:
         """Nothing but the columns."""
         return {}
 
-    def fixed(self, since: Token | None, until: Token | None) -> dict[str, Any]:
+    def fix_end(self, since: Token | None, until: Token | None) -> dict[str, Any]:
         """Fix the end, and wait until the read models are there. Raises NotReached, Waits; KafkaException where Kafka must tell the end."""
         until = self._now() if until is None else until
         self._require_reached(until)

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from events.crash_points import reached
+
 MANIFEST = "_manifest.json"
 _ASIDE = "_{}.part"
 
@@ -75,7 +77,9 @@ class Folder:
             out.flush()
             os.fsync(out.fileno())
         line = {"name": name, **place, "bytes": aside.stat().st_size, "sha256": _digest(aside)}
+        reached("export.file_written")
         self._rename(aside, name)
+        reached("export.file_there")
         files = {**self.files, name: line}
         self._save({**self._manifest, "files": [files[one] for one in sorted(files)]})
 
@@ -108,10 +112,11 @@ def opened(path: Path) -> Iterator[Folder]:
     path.mkdir(parents=True, exist_ok=True)
     held = os.open(path, os.O_RDONLY)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FolderInUse(f"another process exports into {path}") from None
         yield Folder(path)
-    except BlockingIOError:
-        raise FolderInUse(f"another process exports into {path}") from None
     finally:
         os.close(held)
 

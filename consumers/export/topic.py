@@ -39,11 +39,11 @@ class TopicSource:
         """Where a record lies, then what events say."""
         return self._table.columns
 
-    def known(self) -> dict[str, Any]:
+    def must_stay(self) -> dict[str, Any]:
         """The topic's id, which a topic made anew does not have, and the schemas that this program knows."""
         return {"topic_id": self._topic_id, "schema_ids": list(self._table.schema_ids)}
 
-    def fixed(self, since: Token | None, until: Token | None) -> dict[str, Any]:
+    def fix_end(self, since: Token | None, until: Token | None) -> dict[str, Any]:
         """Fix the end, and from where to where each partition is read. Raises Gone, or Ahead for an end that the log has not reached."""
         if until is None:
             until = Token({(self._topic, p): end - 1 for p, (_, end) in self._reader.held().items() if end > 0})

@@ -38,16 +38,18 @@ def COMMAND(  # noqa: N802 - the name the table looks for
     """Export a topic (`tickets` is `hotline.tickets`), or the facts about tickets, into a folder; nothing about a person is in it.
 
     May be killed and called again: it goes on, and the files are the same as if it had not been. `_manifest.json` says what was exported,
-    its columns, and each file's range and SHA-256. Exit code 1 if the log no longer holds it, the folder is another export's, a file has
-    changed or decisions wait for repair; 3 if a part does not answer or the read models have not come so far.
+    its columns, and each file's range and SHA-256. Exit code 1 if the log no longer holds it or a newer version wrote to it, the folder is
+    another export's, a file has changed or decisions wait for repair; 3 if a part does not answer or the read models have not come so far.
     """
     from consumers.export.exporting import Asked, Progress, export, predict
     from consumers.project import collect_rarely
     from deploy.commands.log.lines import topic_of
     from deploy.simulator.progress import shown
+    from events import crash_points
     from events.logging import configure
 
     configure("export")
+    crash_points.arm(Settings().crash_point)
     collect_rarely()
     name = what if what == "ticket_facts" else topic_of(what)
     asked = Asked(name, form, _token("--from", since, name), _token("--until", until, name), rows_per_file)
@@ -109,7 +111,7 @@ def _answering(name: str) -> Iterator[None]:
     except NotReached as behind:
         raise PartAway(str(behind)) from None
     except UnknownSchema as unknown:
-        raise PartAway(f"{unknown}: a newer version of this service writes to the log, export with that") from None
+        raise Problem(f"{unknown}: a newer version of this service writes to the log, export with that") from None
     except Gone as gone:
         raise Problem(f"gone, the log holds it no longer: {gone}") from None
     except Ahead as ahead:

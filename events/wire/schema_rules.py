@@ -259,8 +259,10 @@ def _topic_problems(folder: Path) -> Iterator[str]:
     yield from (f"topics.toml: {topic} must name the family {family}" for topic, family in sorted(used - said))
     yield from (f"topics.toml: {topic} has no events of the family {family}" for topic, family in sorted(said - used))
     for topic in wanted.values():
-        if not (topic.owner and topic.holds and topic.key and topic.written_by and topic.partitions > 0 and topic.cleanup == "delete"):
-            yield f"topics.toml: {topic.name} needs owner, holds, key, written_by, partitions, and is never compacted"
+        if missing := [one.name for one in fields(topic) if not getattr(topic, one.name)]:
+            yield f"topics.toml: {topic.name} needs {', '.join(missing)}"
+        if topic.cleanup != "delete":
+            yield f"topics.toml: {topic.name} is never compacted"
 
 
 def _orphans(folder: Path) -> Iterator[str]:

@@ -96,9 +96,9 @@ DOCS: Mapping[str, str] = {
 }
 
 _NAMES = {kind.event: kind.record_name for kind in EVENT_TYPES}
-_TAKEN_BY_OTHERS = ("registered_at", "first_taken_at", "decided_at", "closed_at", "clarifications", "reopenings")
+_FROM_HISTORY = ("registered_at", "first_taken_at", "decided_at", "closed_at", "clarifications", "reopenings")
 _SOURCES = {"contact_id": "encode(t.contact_id, 'hex')", "log_partition": "t.partition", "log_offset": 't."offset"'}
-_SELECTED = ", ".join(_SOURCES.get(name) or f"{'h' if name in _TAKEN_BY_OTHERS else 't'}.{name}" for name in TicketFacts._fields)
+_SELECTED = ", ".join(_SOURCES.get(name) or f"{'h' if name in _FROM_HISTORY else 't'}.{name}" for name in TicketFacts._fields)
 
 #: A row counts if it lies at most where the list of last places, by partition, says; a partition beyond the list has nothing that counts.
 _COUNTS = 'v."offset" <= (%(lasts)s::bigint[])[v.partition + 1]'
@@ -132,7 +132,7 @@ _WAITING = """
 SELECT count(DISTINCT key) FROM parked JOIN read_model_build AS b USING (consumer)
 WHERE b.serving AND b.model = ANY(%(models)s) AND topic = %(log)s AND "offset" <= (%(lasts)s::bigint[])[partition + 1]
 """
-_KINDS: Mapping[str, object] = {
+_PARAMETERS: Mapping[str, object] = {
     "log": TICKETS,
     "taken": _NAMES[tickets.TicketTaken],
     "decided": [_NAMES[tickets.TicketApproved], _NAMES[tickets.TicketRefused]],
@@ -149,7 +149,7 @@ def of_tickets(token: Token) -> Token:
 
 def list_facts(db: Connection[Any], since: Token | None, until: Token, after: Place, most: int) -> list[TicketFacts]:
     """Return at most `most` tickets after a place in the order of all, as of `until`; with `since` only those that changed after it."""
-    values = {**_KINDS, **_places(since, until), "opened_at": after[0], "number": after[1], "most": most}
+    values = {**_PARAMETERS, **_places(since, until), "opened_at": after[0], "number": after[1], "most": most}
     query = sql.SQL(_FACTS.format(_PAGE.format(_tickets(since))))
     with db.cursor(row_factory=args_row(TicketFacts), binary=True) as cursor:
         return cursor.execute(query, values).fetchall()

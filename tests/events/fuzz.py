@@ -26,7 +26,7 @@ from tests.events.an_event import as_record
 
 SLOW_S = 0.1
 GROWTH_LIMIT_MB = 16.0
-WARM_UP_VALUES = 20_000
+WARM_UP_VALUES = 10_000
 _LOOK_EVERY_VALUES = 5_000
 _TELL_EVERY_S = 60.0
 _NOISE_ONE_IN = 20

@@ -41,6 +41,20 @@ def _answer_anything(value: bytes) -> Event:
     return example("CallEnded")
 
 
+def test_a_codec_that_keeps_what_it_saw_is_found_out() -> None:
+    kept = []
+
+    def keep(value: bytes) -> Event:
+        kept.append(bytearray(b"x" * 16_384))
+        return load_codec().decode(value)
+
+    faulty: Any = SimpleNamespace(decode=keep, encode=load_codec().encode)
+
+    done = run(424242, lambda tried: tried <= 20_000, faulty)
+
+    assert any(finding.startswith("memory grew") for finding in done.findings), done.findings
+
+
 @pytest.mark.parametrize(
     ("decode", "told"),
     [

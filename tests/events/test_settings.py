@@ -1,14 +1,16 @@
 """Settings of Kafka: whole or refused with what lacks, the same for a child, never shown with the password."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from deploy.hotline import exit_code
 from events.settings import Settings
+from events.wire.kafka import Kafka
 
-PASSWORD = "кәрим-17"
+PASSWORD = "пароль для проверки"
 GIVEN = {"kafka": "kafka.example:9093", "kafka_user": "hotline-desk", "kafka_password": PASSWORD}
 
 
@@ -74,6 +76,12 @@ def test_half_of_it_is_refused_with_the_names_that_lack(ca: Path, told: dict[str
 
     assert lacking in str(refused.value)
     assert "'p'" not in str(refused.value)
+
+
+@pytest.mark.parametrize("proof", [{"user": "hotline-desk", "password": PASSWORD}, {"certificate_file": Path("desk.crt")}])
+def test_nobody_proves_who_it_is_in_clear(proof: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="ca_file must be set too"):
+        Kafka("kafka.example:9093", **proof)
 
 
 def test_a_command_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from consumers.export import columns
-from consumers.export.columns import FLAG, LIES, MOMENT, NUMBER, TEXT, FlatTable, types_on
+from consumers.export.columns import FLAG, MOMENT, NUMBER, PLACE_COLUMNS, TEXT, FlatTable, types_on
 from events.catalogue import EVENT_TYPES, EventType
 from events.envelope import COMMANDS, DEAD_LETTERS, FACTS, OUTCOMES, REFERENCE, TICKETS, Event, StoredFile
 from events.wire import schemas
@@ -55,7 +55,7 @@ def test_every_topic_of_the_catalogue_has_a_table() -> None:
 def test_columns_say_where_a_record_lies_then_each_field_once_with_its_kind_and_meaning() -> None:
     table = {column.name: column for column in FlatTable(types_on(TICKETS)).columns}
 
-    assert list(table)[: len(LIES)] == [column.name for column in LIES]
+    assert list(table)[: len(PLACE_COLUMNS)] == [column.name for column in PLACE_COLUMNS]
     assert [table[name].kind for name in ("number", "version", "recorded_at", "has_name", "cause_id")] == [TEXT, NUMBER, MOMENT, FLAG, TEXT]
     assert not {"name", "phone", "email", "text", "explanation"} & table.keys()
     assert table["queue"].docs
@@ -68,7 +68,7 @@ def test_name_with_two_kinds_has_its_kind_behind_it_and_so_has_one_that_says_whe
     monkeypatch.setattr(columns, "_fields_of", lambda _, event: of_registered if event is type(registered()) else of_taken)
     kinds = [kind for kind in EVENT_TYPES if kind.event in (type(registered()), type(taken(2)))]
 
-    own = FlatTable(kinds).columns[len(LIES) :]
+    own = FlatTable(kinds).columns[len(PLACE_COLUMNS) :]
 
     assert [(column.name, column.kind) for column in own] == [("line_text", TEXT), ("type_text", TEXT), ("line_number", NUMBER)]
 

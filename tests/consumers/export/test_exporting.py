@@ -31,10 +31,10 @@ class InMemory:
     def __init__(self, dies_at: int | None = None, schema_ids: tuple[int, ...] = (1,)) -> None:
         self.dies_at, self.schema_ids, self.given = dies_at, schema_ids, 0
 
-    def known(self) -> dict[str, Any]:
+    def must_stay(self) -> dict[str, Any]:
         return {"schema_ids": list(self.schema_ids)}
 
-    def fixed(self, since: Token | None, until: Token | None) -> dict[str, Any]:
+    def fix_end(self, since: Token | None, until: Token | None) -> dict[str, Any]:
         return {"until": (END if until is None else until).encode(), "rows": len(ROWS)}
 
     def pieces(self, plan: Plan, made: Mapping[str, Mapping[str, Any]]) -> Iterator[Piece]:

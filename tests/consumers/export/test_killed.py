@@ -1,8 +1,8 @@
-"""The short form of `tests.consumers.export.killed`: the real command, killed three times."""
+"""The short form of `tests.consumers.export.killed`: the real command, killed at each of its steps."""
 
 import secrets
+import signal
 import subprocess
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from tests.consumers.on_parts import publish
 from tests.waiting import until
 
 pytestmark = pytest.mark.parts
-RECORDS, KILLS = 2_400, 3
+RECORDS = 2_400
+STEPS = ("export.file_written:9", "export.file_there:21", "export.file_there:5")
 TICKETS = "hotline.tickets"
 
 
@@ -28,21 +29,16 @@ def place_of(settings: Settings) -> Token:
     return Token({partition: past - 1 for partition, past in ends.items() if past > 0})
 
 
-def kill_at(settings: Settings, folder: Path, words: list[str], rows: int) -> None:
-    """Kill the command once so many rows are whole; it must not have come to its end."""
-    command = hotline(settings, *words)
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(list(command.words), cwd=command.folder, env=dict(command.environment or {}), stdout=said, stderr=said)
-        try:
-            until(lambda: rows_in(folder) >= rows or process.poll() is not None, 60)
-            said.seek(0)
-            assert process.poll() is None, f"it came to its end: {said.read().decode()}"
-        finally:
-            process.kill()
-            process.wait(10)
+def kill_at(settings: Settings, step: str, words: list[str]) -> None:
+    """Call the command so that it kills itself at a step, the n-th time it comes by."""
+    command = hotline(settings.model_copy(update={"crash_point": f"kill:{step}"}), *words)
+    done = subprocess.run(
+        list(command.words), cwd=command.folder, env=dict(command.environment or {}), capture_output=True, timeout=120, check=False
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-500:]
 
 
-def test_export_killed_three_times_has_the_same_bytes_as_one_in_one_go(
+def test_export_killed_at_each_step_has_the_same_bytes_as_one_in_one_go(
     stack: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prefix = f"EX-{secrets.token_hex(4)}"
@@ -51,8 +47,9 @@ def test_export_killed_three_times_has_the_same_bytes_as_one_in_one_go(
     here = ["--format", "avro", "--rows-per-file", "30", "--from", before.encode(), "--until", place_of(stack).encode()]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
 
-    for kill in range(1, KILLS + 1):
-        kill_at(stack, killed, export_words(killed, *here), RECORDS * kill // (KILLS + 2))
+    for step in STEPS:
+        kill_at(stack, step, export_words(killed, *here))
+    assert 0 < rows_in(killed) < RECORDS
     run_to_its_end(stack, export_words(killed, *here))
     monkeypatch.setenv("HOTLINE_KAFKA", stack.kafka_address)
     assert exit_code(export_words(whole, *here)) == 0
