@@ -25,6 +25,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("ticket", "deploy.commands.ticket", "Card and timeline of one ticket."),
     ("tail", "deploy.commands.log.tail", "Decoded records of a topic, personal fields masked."),
     ("replay", "deploy.commands.log.replay", "A range of a topic read again: by time, place, token, ticket, type."),
+    ("export", "deploy.commands.export", "A topic, or one row per ticket, as Avro, Parquet or CSV files."),
     ("parked", "deploy.commands.parked", "What could not be applied and waits for repair."),
     ("redrive", "deploy.commands.redrive", "Try again what is parked under one ticket or contact."),
     ("dead-letters", "deploy.commands.log.dead_letters", "Records that nobody can read."),
@@ -32,9 +33,11 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("rebuild", "deploy.commands.rebuild", "Build a read model's next version beside the one that serves."),
     ("compare", "deploy.commands.compare", "The newest build of a read model against the one that serves."),
     ("switch", "deploy.commands.switch", "Let readers ask the newest build, or go back."),
-    ("topics", "deploy.commands.topics", "Topics as code: plan, apply."),
+    ("topics", "deploy.commands.kafka.topics", "Topics as code: plan, apply, check, strimzi."),
+    ("acls", "deploy.commands.kafka.acls", "Who may do what on Kafka, as code: plan, apply, check."),
+    ("catalogue", "deploy.commands.catalogue", "What the topics hold and what their readers may rely on."),
     ("doctor", "deploy.commands.doctor", "Every hazard of the set-up, each with its remedy."),
-    ("schemas", "deploy.commands.schemas", "Check the schemas."),
+    ("schemas", "deploy.commands.schemas", "Schemas: check, lock, release, diff, push to a registry."),
     ("token", "deploy.commands.token", "A local access token."),
 )
 
@@ -87,7 +90,10 @@ def exit_code(words: list[str]) -> int:
     except Problem as problem:
         return _complain(str(problem), problem.exit_code)
     except ValidationError as problem:
-        wrong = (f"HOTLINE_{'.'.join(map(str, line['loc'])).upper()}: {line['msg']}" for line in problem.errors(include_input=False))
+        wrong = (
+            f"HOTLINE_{'.'.join(map(str, line['loc'])).upper()}: {line['msg']}" if line["loc"] else line["msg"]
+            for line in problem.errors(include_input=False)
+        )
         return _complain(f"settings: {'; '.join(wrong)}", USAGE)
     except OSError as problem:
         if problem.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):

@@ -18,7 +18,7 @@ from deploy.home import Home, holders, wait_free
 from deploy.keys import make_missing_keys
 from deploy.lives import Life, end
 from deploy.parts.identity import outside_folder
-from deploy.parts.local import local_parts, wait_until
+from deploy.parts.local import local_parts, local_registry, wait_until
 from deploy.parts.part import Part
 from deploy.parts.ports import require_free
 from deploy.probes import require_foreign_parts, serves
@@ -30,7 +30,7 @@ from events.settings import Settings
 
 PARTS_LIMIT_S = 60.0
 PROCESSES_LIMIT_S = 60.0
-DETACHED_LIMIT_S = 600.0  # the first time, Kafka's jars are fetched
+DETACHED_LIMIT_S = 600.0  # the first time, Kafka's jars are fetched, and the registry's archive
 DOWN_LIMIT_S = 60.0
 _LEFTOVERS_LIMIT_S = 10.0
 _SOURCE = Path(__file__).parent.parent
@@ -38,13 +38,13 @@ _SOURCE = Path(__file__).parent.parent
 # What a stack leaves in its folder; `down --wipe` removes these and nothing else. `jars` stays: it is a cache, no data.
 CONTENT: tuple[str, ...] = (
     "kafka", "kafka-1", "kafka-2", "kafka-3", "postgres", "postgres.new", "files", "logs", "kafka.properties", "kafka-1.properties",
-    "kafka-2.properties", "kafka-3.properties", "log4j2.xml", "postgres.pass",
+    "kafka-2.properties", "kafka-3.properties", "log4j2.xml", "postgres.pass", "registry.properties",
     "master.key", "token.key", "token.pub", "run.json", "lock",
 )  # fmt: skip
 
 
-def run_stack(settings: Settings, units: Sequence[Unit], stop: threading.Event) -> None:
-    """Bring all up and keep it up until `stop` is set or SIGTERM or SIGINT comes; then end all.
+def run_stack(settings: Settings, units: Sequence[Unit], stop: threading.Event, *, registry: bool = False) -> None:
+    """Bring all up, the schema registry if asked for, and keep it up until `stop` is set or SIGTERM or SIGINT comes; then end all.
 
     Raises HomeInUse, PortTaken, PartAway, JarsRefused, Unwilling; nothing is left running then.
     """
@@ -54,9 +54,11 @@ def run_stack(settings: Settings, units: Sequence[Unit], stop: threading.Event) 
     supervisor = Supervisor(settings.folder, stop)
     supervisor.store()  # from here on `down` finds us
     try:
-        parts = _prepare(settings, units)
+        later, databases = local_registry(settings) if registry else ([], [])
+        parts = local_parts(settings, more_databases=databases)
+        _prepare(settings, [*parts, *later], units)
         with _told_by_signals(stop):
-            _bring_up(settings, parts, units, supervisor, home)
+            _bring_up(settings, parts, later, units, supervisor, home)
             supervisor.watch()
     except Interrupted:
         pass
@@ -65,9 +67,8 @@ def run_stack(settings: Settings, units: Sequence[Unit], stop: threading.Event) 
         home.let_go()
 
 
-def _prepare(settings: Settings, units: Sequence[Unit]) -> list[Part]:
+def _prepare(settings: Settings, parts: Sequence[Part], units: Sequence[Unit]) -> None:
     make_missing_keys(settings)
-    parts = local_parts(settings)
     for part in parts:
         part.check_ports()
     for unit in units:
@@ -75,10 +76,11 @@ def _prepare(settings: Settings, units: Sequence[Unit]) -> list[Part]:
             require_free(getattr(settings, unit.process.port_setting), unit.name, f"HOTLINE_{unit.process.port_setting.upper()}")
     for part in parts:
         part.prepare()
-    return parts
 
 
-def _bring_up(settings: Settings, parts: Sequence[Part], units: Sequence[Unit], supervisor: Supervisor, home: Home) -> None:
+def _bring_up(
+    settings: Settings, parts: Sequence[Part], later: Sequence[Part], units: Sequence[Unit], supervisor: Supervisor, home: Home
+) -> None:
     from deploy.doctor.examination import BEFORE_A_STACK, require_sound
     from deploy.topics import apply_topics
 
@@ -88,11 +90,13 @@ def _bring_up(settings: Settings, parts: Sequence[Part], units: Sequence[Unit], 
     for part in parts:
         part.settle()
     require_foreign_parts(settings)
-    apply_topics(settings.kafka_address)
+    apply_topics(settings.kafka_access)
     require_sound(settings, BEFORE_A_STACK)
-    processes = [_process_child(unit, settings, home) for unit in units]
-    supervisor.add(processes)
-    supervisor.wait_ready(processes, PROCESSES_LIMIT_S)
+    others = [*(_part_child(part, home) for part in later), *(_process_child(unit, settings, home) for unit in units)]
+    supervisor.add(others)
+    supervisor.wait_ready(others, PROCESSES_LIMIT_S)
+    for part in later:
+        part.settle()
     supervisor.announce()
 
 

@@ -1,4 +1,4 @@
-"""Kafka's jars: found or fetched by their Maven coordinates, and run only if each is byte for byte what the lock says.
+"""Jars and archives of local parts: found or fetched by their Maven coordinates, and used only if byte for byte what the lock says.
 
 Fetched into a folder aside and moved when whole, so that neither a cut connection nor a second stack leaves half a jar. Names no host:
 Maven's usual repository, or the one in the settings.
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.problems import JarsRefused, PartAway
-from events.settings import trust_system_certificates
+from events.settings import Settings, trust_system_certificates
 
 LOCK = Path(__file__).parent.parent / "jars.lock"
-SIZE_MB = 45  # all of them together; README.md names the same figure
+SIZE_MB = 45  # all of Kafka's together; README.md names the same figure
 _FETCHERS = 6
 _FETCH_TIMEOUT_S = 60
 _TRIES = 2
@@ -29,11 +29,14 @@ class Jar:
     artifact: str
     version: str
     sha256: str
+    classifier: str = ""
+    kind: str = "jar"
 
     @property
     def path(self) -> str:
         """Its place below a Maven folder."""
-        return f"{self.group.replace('.', '/')}/{self.artifact}/{self.version}/{self.artifact}-{self.version}.jar"
+        name = "-".join(filter(None, (self.artifact, self.version, self.classifier)))
+        return f"{self.group.replace('.', '/')}/{self.artifact}/{self.version}/{name}.{self.kind}"
 
 
 def locked(lock: Path = LOCK) -> list[Jar]:
@@ -41,8 +44,8 @@ def locked(lock: Path = LOCK) -> list[Jar]:
     found = []
     for line in lock.read_text().splitlines():
         coordinate, sha256 = line.split()
-        group, artifact, version, _classifier, _kind = coordinate.split(":")
-        found.append(Jar(group, artifact, version, sha256))
+        group, artifact, version, classifier, kind = coordinate.split(":")
+        found.append(Jar(group, artifact, version, sha256, classifier, kind))
     return found
 
 
@@ -59,8 +62,18 @@ def verified(jars: list[Jar], folders: list[Path], repository: str | None) -> li
     paths = [(jar, place) for jar, place in places.items() if place is not None]
     wrong = [place for jar, place in paths if _sha256(place) != jar.sha256]
     if wrong:
-        raise JarsRefused(f"refused, not what deploy/jars.lock says; delete to fetch again: {', '.join(map(str, wrong))}")
+        raise JarsRefused(f"refused, not what the lock of jars says; delete to fetch again: {', '.join(map(str, wrong))}")
     return [place for _, place in paths]
+
+
+def jar_folders(settings: Settings) -> list[Path]:
+    """Where jars are looked for, and kept in the first that can be written."""
+    if settings.jars:
+        return [settings.jars]
+    try:
+        return [Path.home() / ".m2" / "repository", settings.folder / "jars"]
+    except RuntimeError:  # neither HOME nor an entry in the list of users
+        return [settings.folder / "jars"]
 
 
 def _find(jar: Jar, folders: list[Path]) -> Path | None:
@@ -80,7 +93,7 @@ def _writable(folders: list[Path]) -> Path:
             continue
         if os.access(folder, os.W_OK):
             return folder
-    raise PartAway(f"no folder for Kafka's jars can be written: tried {', '.join(map(str, folders))}; set HOTLINE_JARS to one that can")
+    raise PartAway(f"no folder for jars can be written: tried {', '.join(map(str, folders))}; set HOTLINE_JARS to one that can")
 
 
 def _fetch_all(jars: list[Jar], folder: Path, repository: str | None) -> list[Path]:
@@ -94,7 +107,7 @@ def _fetch(jar: Jar, aside: Path, folder: Path, repository: str | None) -> Path:
     from jgo.maven import MavenContext
 
     context = MavenContext(repo_cache=aside, timeout=_FETCH_TIMEOUT_S, remote_repos={"settings": repository} if repository else None)
-    artifact = context.project(jar.group, jar.artifact).at_version(jar.version).artifact("", "jar")
+    artifact = context.project(jar.group, jar.artifact).at_version(jar.version).artifact(jar.classifier, jar.kind)
     for left in reversed(range(_TRIES)):
         try:
             fetched = Path(artifact.resolve())
@@ -111,7 +124,7 @@ def _fetch(jar: Jar, aside: Path, folder: Path, repository: str | None) -> Path:
                     "HOTLINE_MAVEN_REPOSITORY names another one"
                 ) from None
     if _sha256(fetched) != jar.sha256:
-        raise JarsRefused(f"refused: {jar.artifact} {jar.version} as fetched is not what deploy/jars.lock says")
+        raise JarsRefused(f"refused: {jar.artifact} {jar.version} as fetched is not what the lock of jars says")
     target = folder / jar.path
     target.parent.mkdir(parents=True, exist_ok=True)
     return fetched.replace(target)

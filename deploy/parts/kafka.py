@@ -14,11 +14,12 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from deploy.parts import java
-from deploy.parts.jars import locked, verified
+from deploy.parts.jars import jar_folders, locked, verified
 from deploy.parts.ports import LOOPBACK, answers, require_free
 from deploy.problems import PartAway, Unwilling
 from deploy.spawn import Command
 from events.settings import Settings
+from events.wire.kafka import Kafka
 from events.wire.publisher import MAX_MESSAGE_BYTES
 
 _FORMAT_LIMIT_S = 60
@@ -63,7 +64,6 @@ class LocalKafka:
         self._home = settings.folder
         self._port = settings.kafka_ports[node - 1]
         self.name = _name(node, settings.broker_count)
-        self._jar_folders = [settings.jars] if settings.jars else _usual_folders(settings.folder)
 
     def check_ports(self) -> None:
         """Raise PortTaken for the broker's or the controller's."""
@@ -114,7 +114,7 @@ class LocalKafka:
 
     def answers(self) -> bool:
         """Whether a client gets the list of topics and brokers."""
-        return answers(self._port) and kafka_answers(f"{LOOPBACK}:{self._port}")
+        return answers(self._port) and kafka_answers(Kafka(f"{LOOPBACK}:{self._port}"))
 
     def settle(self) -> None:
         """Nothing: topics are made by `deploy.topics`."""
@@ -125,7 +125,7 @@ class LocalKafka:
 
     @cached_property
     def _class_path(self) -> str:
-        return java.class_path(verified(locked(), self._jar_folders, self._settings.maven_repository))
+        return java.class_path(verified(locked(), jar_folders(self._settings), self._settings.maven_repository))
 
     def _format(self, class_path: str) -> None:
         tool = (java.executable(), "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", class_path, "kafka.tools.StorageTool")
@@ -191,17 +191,10 @@ def _name(node: int, brokers: int) -> str:
     return "kafka" if brokers == 1 else f"kafka-{node}"
 
 
-def kafka_answers(address: str) -> bool:
-    """Whether a broker of the address serves metadata within 1.5 s."""
-    admin = AdminClient({"bootstrap.servers": address, "log_level": 0, "reconnect.backoff.max.ms": 200})
+def kafka_answers(kafka: Kafka) -> bool:
+    """Whether one of its brokers serves metadata within 1.5 s."""
+    admin = AdminClient({**kafka.client(), "log_level": 0, "reconnect.backoff.max.ms": 200})
     try:
         return bool(admin.list_topics(timeout=_ASK_LIMIT_S).brokers)
     except KafkaException:
         return False
-
-
-def _usual_folders(home: Path) -> list[Path]:
-    try:
-        return [Path.home() / ".m2" / "repository", home / "jars"]
-    except RuntimeError:  # neither HOME nor an entry in the list of users
-        return [home / "jars"]

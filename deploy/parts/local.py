@@ -5,7 +5,7 @@
 
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from deploy.home import Home
 from deploy.lives import Life, end
@@ -19,13 +19,13 @@ STOP_LIMIT_S = 20.0
 _LOOK_S = 0.05
 
 
-def local_parts(settings: Settings, *, durable: bool = True) -> list[Part]:
+def local_parts(settings: Settings, *, durable: bool = True, more_databases: Sequence[str] = ()) -> list[Part]:
     """Parts to start here, in the order of their start. Raises Unwilling where the home holds another number of brokers."""
     parts: list[Part] = []
     if settings.database_url is None or settings.vault_url is None:
         from deploy.parts.postgres import LocalPostgres
 
-        parts.append(LocalPostgres(settings, durable=durable))
+        parts.append(LocalPostgres(settings, durable=durable, more_databases=more_databases))
     if settings.kafka is None:
         from deploy.parts.kafka import local_brokers, require_same_number
 
@@ -34,29 +34,43 @@ def local_parts(settings: Settings, *, durable: bool = True) -> list[Part]:
     return parts
 
 
-class LocalParts:
-    """Parts held by this process: all start together, `stop` ends them in reverse order."""
+def local_registry(settings: Settings) -> tuple[list[Part], list[str]]:
+    """The schema registry, a part that starts once the others stand, and the database that it needs. Raises Unwilling."""
+    from deploy.parts.registry import DATABASE, LocalRegistry
 
-    def __init__(self, settings: Settings, *, durable: bool = True) -> None:
+    return [LocalRegistry(settings)], [DATABASE]
+
+
+class LocalParts:
+    """Parts held by this process: all start together, then the registry if asked for; `stop` ends them in reverse order."""
+
+    def __init__(self, settings: Settings, *, durable: bool = True, registry: bool = False) -> None:
         self._home = Home(settings.folder)
-        self._parts = local_parts(settings, durable=durable)
+        self._later, databases = local_registry(settings) if registry else ([], [])
+        self._parts = local_parts(settings, durable=durable, more_databases=databases)
         self._running: list[tuple[Part, subprocess.Popen[bytes]]] = []
 
     def start(self) -> None:
         """Start all and return when each answers. Raises PartAway, PortTaken, HomeInUse; then nothing is left running."""
         self._home.hold()
         try:
-            for part in self._parts:
+            for part in (*self._parts, *self._later):
                 part.check_ports()
-            for part in self._parts:
-                part.prepare()
-                self._running.append((part, spawn(part.command(), self._home.log(part.name), self._home.lock_fd)))
-            for part, child in self._running:
-                self._wait(part, child)
-                part.settle()
+            self._start(self._parts)
+            self._start(self._later)
         except BaseException:
             self.stop()
             raise
+
+    def _start(self, parts: Sequence[Part]) -> None:
+        started = []
+        for part in parts:
+            part.prepare()
+            started.append((part, spawn(part.command(), self._home.log(part.name), self._home.lock_fd)))
+            self._running.append(started[-1])
+        for part, child in started:
+            self._wait(part, child)
+            part.settle()
 
     def stop(self) -> None:
         """End all, at most 20 s each, and let the folder go."""

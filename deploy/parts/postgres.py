@@ -1,4 +1,4 @@
-"""The local Postgres out of its wheel: loopback only, passwords always, two databases.
+"""The local Postgres out of its wheel: loopback only, passwords always, a database each for our tables and the vault.
 
 The wheel's binaries are called directly; its own way to start a server changes the modes of parent folders and is never used.
 """
@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -49,7 +50,8 @@ class LocalPostgres:
     name = "postgres"
     stop_signal = signal.SIGINT  # "fast": ends sessions, then in order
 
-    def __init__(self, settings: Settings, *, durable: bool = True) -> None:
+    def __init__(self, settings: Settings, *, durable: bool = True, more_databases: Sequence[str] = ()) -> None:
+        self._databases = (*DATABASES, *more_databases)
         self._settings = settings
         self._home = settings.folder
         self._port = settings.postgres_port
@@ -91,10 +93,10 @@ class LocalPostgres:
         return True
 
     def settle(self) -> None:
-        """Make the two databases that are missing."""
+        """Make the databases that are missing."""
         with psycopg.connect(self._address("postgres"), autocommit=True, connect_timeout=_ASK_LIMIT_S) as connection:
             there = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
-            for name in DATABASES:
+            for name in self._databases:
                 if name not in there:
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
