@@ -12,13 +12,14 @@ ROUNDS ?= 2
 # Tests that wait for servers and clocks leave the cores idle: three lanes, each with servers of its own
 LANES ?= 3
 
-.PHONY: help demo test lint bench faults lock env env-dev
+.PHONY: help demo test lint bench faults interop lock env env-dev
 
 help:
 	@echo "make demo [ONCE=1]   a running hotline and one believable day; ONCE=1 checks it and stops"
 	@echo "make test            linters, types, all tests on a real Kafka and a real Postgres"
 	@echo "make lint | bench    linters and types | benchmarks beside their floors"
 	@echo "make faults          $(MINUTES) minutes of load under faults, every promise checked; then the journeys under $(ROUNDS) seeds"
+	@echo "make interop         clients of strangers against a real stack with a registry; about 280 MB are fetched the first time"
 	@echo "make lock            write the lock files anew (needs uv)"
 
 demo: env
@@ -39,6 +40,9 @@ bench: env-dev
 faults: env-dev
 	@$(BIN)/python -m tests.faults.long --minutes $(MINUTES) --seed $(SEED)
 	@$(BIN)/python -m pytest -m journey --rounds $(ROUNDS) $(TESTS)
+
+interop: env-dev
+	@$(BIN)/python -m pytest tests/interop
 
 env:
 	@sh deploy/environment.sh requirements.lock

@@ -155,7 +155,7 @@ class LogReader:
         self._consumer.assign([TopicPartition(self.topic, p, span.first) for p, span in left.items()])
         heard_s = monotonic()
         while left:
-            for message in self._consumer.consume(_BATCH_RECORDS, timeout=_POLL_S):
+            for message in self._come():
                 heard_s = monotonic()
                 record = self._record(message, left)
                 span = left.get(record.partition)
@@ -167,6 +167,11 @@ class LogReader:
                     self._end(record.partition, left)
             if all(span.past is not None for span in left.values()) and monotonic() - heard_s > _SILENCE_S:
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+    def _come(self) -> list[Message]:
+        """Wait for one message, then take what is already here: to ask for many at once waits its whole time where there are fewer."""
+        first = self._consumer.poll(_POLL_S)
+        return [] if first is None else [first, *self._consumer.consume(_BATCH_RECORDS - 1, timeout=0)]
 
     def _end(self, partition: int, left: dict[int, Span]) -> None:
         """A partition is read: what was fetched ahead of its end is let go."""

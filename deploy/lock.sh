@@ -21,3 +21,7 @@ compile() {
 
 compile requirements.lock --extra local
 compile requirements-dev.lock --extra local --extra lake --extra dev --constraint requirements.lock
+
+# What strangers' clients have, apart from ours: `make interop`
+UV_SYSTEM_CERTS=1 "$uv" pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 \
+    --output-file tests/interop/requirements.lock tests/interop/requirements.in

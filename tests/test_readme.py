@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from deploy.hotline import COMMANDS
+from deploy.parts import registry
 from deploy.parts.jars import SIZE_MB
 
 ROOT = Path(__file__).parent.parent
@@ -36,5 +37,7 @@ def test_every_setting_it_names_exists() -> None:
     assert {name for name in named if name.lower() not in Settings.model_fields} == {"SETTINGS", "TEST_PARTS"}
 
 
-def test_the_size_of_the_jars_is_the_same_everywhere() -> None:
+def test_the_size_of_what_is_fetched_is_the_same_everywhere() -> None:
     assert f"{SIZE_MB} MB of Kafka's jars" in TEXT
+    assert f"fetches {registry.SIZE_MB} MB the first time" in TEXT
+    assert f"fetches {registry.SIZE_MB} MB the first time" in (ROOT / "deploy" / "commands" / "up.py").read_text("utf-8")

@@ -18,7 +18,10 @@ LIMIT_S = 10
 
 
 def main(brokers: str, registry: str, topic: str, out: TextIO) -> None:
-    """Write one line per record: its place, its type, its fields; `null` for bytes that no schema reads."""
+    """Write one line per record: its place, its type, its fields; `null` for bytes that name no schema.
+
+    What names one that the registry lacks, or is cut short, ends it with the deserializer's own error.
+    """
     decode = AvroDeserializer(SchemaRegistryClient({"url": registry}))
     consumer = Consumer({"bootstrap.servers": brokers, "group.id": "tail", "enable.auto.commit": False, "auto.offset.reset": "earliest"})
     parts = [TopicPartition(topic, part) for part in consumer.list_topics(topic, timeout=LIMIT_S).topics[topic].partitions]
