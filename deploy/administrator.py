@@ -18,13 +18,16 @@ Answer = TypeVar("Answer")
 
 
 class Administrator:
-    """One Kafka; put questions to `client` inside `ask`, each with a bound of its own."""
+    """One Kafka; put questions to `client` inside `ask`, each with a bound of its own. Raises PartAway where no client can be made."""
 
     def __init__(self, kafka: Kafka) -> None:
         self._kafka = kafka
         self._met: set[int] = set()
         told: dict[str, Any] = {"log_level": 0, "reconnect.backoff.max.ms": 200, "error_cb": lambda error: self._met.add(error.code())}
-        self.client = AdminClient(told | kafka.client())
+        try:
+            self.client = AdminClient(told | kafka.client())
+        except KafkaException as problem:  # a file with no certificate or key in it
+            raise PartAway(f"Kafka at {kafka} can't be asked: {problem.args[0].str()}") from None
 
     def ask(self, question: Callable[[], Answer]) -> Answer:
         """Return what `question` does, or raise PartAway."""

@@ -1,8 +1,8 @@
 """The kinds of client that this service's Kafka has, in one table, and what each may do besides reading and writing topics.
 
 Which topics a kind reads and writes stands with the topics, in `schemas/topics.toml`. No kind may use transactional ids: the markers of
-transactions take offsets, and our readers take a missing offset for a loss. None may delete a topic or alter its partitions either, the
-administrator included: whoever must, is a super user of the brokers.
+transactions take offsets, and our readers take a missing offset for a loss. No rule lets any delete a topic or alter its partitions either;
+only the administrator, who may grant rules, could give that to itself. Whoever must, is a super user of the brokers.
 """
 
 from dataclasses import dataclass

@@ -68,7 +68,14 @@ def _rules(client: Client, topics: Mapping[str, Topic]) -> Iterator[Rule]:
     yield from (Rule(who, "topic", topic.name, False, "READ") for topic in chosen.values() if kind.name in topic.read_by)
     yield from (Rule(who, "topic", topic.name, False, "WRITE") for topic in chosen.values() if kind.name in topic.written_by)
     yield from (Rule(who, "group", group, True, "READ") for group in groups_of(client))
-    for resource, name, operations in (*(_OF_AN_EXAMINER * kind.examines), *(_OF_AN_ADMINISTRATOR * kind.administers)):
+    if kind.examines:
+        yield from _granted(who, _OF_AN_EXAMINER)
+    if kind.administers:
+        yield from _granted(who, _OF_AN_ADMINISTRATOR)
+
+
+def _granted(who: str, rights: _Rights) -> Iterator[Rule]:
+    for resource, name, operations in rights:
         yield from (Rule(who, resource, name, resource == "topic", operation) for operation in operations)
 
 

@@ -5,15 +5,15 @@ Asks as administrator and as reader, writes and judges nothing. Every question i
 
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import TimeoutError as FutureTimeout
 from functools import cached_property
 from time import monotonic
 from typing import NamedTuple, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ClusterMetadata, ConfigResource, OffsetSpec, ResourceType
 
 from consumers.kafka import GROUPS
+from deploy.administrator import Administrator
 from deploy.problems import PartAway
 from deploy.topics import known_brokers
 from events.places import Partition
@@ -158,19 +158,21 @@ class KafkaSeen:
         return Sample([r for r in records if r.offset < ends[r.topic, r.partition]], whole, damaged, frozenset(waiting))
 
     @cached_property
+    def _administrator(self) -> Administrator:
+        return Administrator(self._kafka)
+
+    @property
     def _admin(self) -> AdminClient:
-        return AdminClient({**self._kafka.client(), "log_level": 0, "reconnect.backoff.max.ms": 200})
+        return self._administrator.client
 
     def _ask(self, question: Callable[[], Answer]) -> Answer:
         if self._away is not None:
             raise self._away
         try:
-            return question()
-        except (KafkaException, FutureTimeout) as problem:
-            error = problem.args[0] if problem.args else None
-            said = error.name() if isinstance(error, KafkaError) else "no answer in time"
-            self._away = PartAway(f"Kafka at {self._kafka} does not answer ({said})")
-            raise self._away from None
+            return self._administrator.ask(question)
+        except PartAway as away:
+            self._away = away
+            raise
 
 
 def _seen(message: Message) -> RecordSeen:

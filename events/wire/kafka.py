@@ -12,7 +12,10 @@ MECHANISM = "SCRAM-SHA-512"
 
 @dataclass(frozen=True, slots=True)
 class Kafka:
-    """Bootstrap servers, `host:port[,host:port]`; without `ca_file` in clear, with it over TLS; as `user` or by certificate, if by any."""
+    """Bootstrap servers, `host:port[,host:port]`; without `ca_file` in clear, with it over TLS; as `user` or by certificate, if by any.
+
+    Raises ValueError for who would have to prove in clear who it is.
+    """
 
     address: str
     ca_file: Path | None = None
@@ -20,6 +23,10 @@ class Kafka:
     password: str | None = field(default=None, repr=False)
     certificate_file: Path | None = None
     key_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.ca_file is None and (self.user or self.certificate_file):
+            raise ValueError("ca_file must be set too: a user or a certificate is proved over TLS alone")
 
     def __str__(self) -> str:
         """The address alone, for a line that a person reads."""

@@ -128,6 +128,16 @@ def test_secrets_come_as_files_that_the_script_makes_and_the_settings_read(secre
     assert {f"HOTLINE_{name.upper()}" for name in Settings.model_fields} | {"HOTLINE_SETTINGS"} >= environment.keys()
 
 
+def test_the_master_key_is_given_to_those_alone_who_open_the_vault() -> None:
+    modules = {f"{one.run.partition(':')[0].replace('.', '/')}.py": one.name for one in PROCESSES}
+    files = [path for room in ("api", "consumers", "projectors") for path in (ROOT / room).rglob("*.py")]
+
+    openers = {str(path.relative_to(ROOT)) for path in files if "open_vault(" in path.read_text("utf-8")}
+
+    assert openers <= modules.keys()
+    assert {name for name, one in SERVICES.items() if "master.key" in one.get("secrets", [])} == {modules[path] for path in openers}
+
+
 def test_the_script_writes_over_nothing_and_its_folder_is_its_owner_s_alone(secrets: Path) -> None:
     before = {path.name: path.read_bytes() for path in secrets.iterdir()}
 

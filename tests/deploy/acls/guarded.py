@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,10 @@ from deploy.parts.local import LocalParts
 from deploy.parts.ports import LOOPBACK, pick_free
 from events.settings import Settings
 from events.wire.kafka import Kafka
+from tests.deploy.acls.tries import ANSWER_S, YES, to_get_in
 from tests.waiting import until
 
 TOPICS = tuple(f"hotline.{name}" for name in ("contacts", "commands", "tickets", "outcomes", "reference", "dead-letters"))
-ANSWER_S = 15.0
 ROOT = "root"  # a super user, by certificate alone
 PASSWORD = "a password of tests"  # every user's
 _PORTS, _STOP_LIMIT_S = 3, 30  # for clients, for the controller, for the broker itself and its super user
@@ -140,7 +140,11 @@ class GuardedKafka(LocalKafka):
         wanted: list[UserScramCredentialAlteration] = [UserScramCredentialUpsertion(user, scram, PASSWORD.encode()) for user in users]
         for answer in self.admin.alter_user_scram_credentials(wanted, request_timeout=ANSWER_S).values():
             answer.result(ANSWER_S)
-        until(lambda: all(kafka_answers(self.by_password(one.user)) for one in wanted[-1:]))
+        for one in wanted:
+            until(partial(self._knows, one.user), ANSWER_S)
+
+    def _knows(self, user: str) -> bool:
+        return to_get_in(self.by_password(user)) == YES
 
 
 class _GuardedParts(LocalParts):

@@ -38,8 +38,26 @@ from events.wire.publisher import PRODUCER_SETTINGS
 from tests.waiting import until
 
 YES = "yes"
-ANSWER_S = 15.0
+ANSWER_S = 30.0  # no try is decided by it: one that is still undecided then fails
 Said = Mapping[str, str]
+_NOT_YET = {"COORDINATOR_LOAD_IN_PROGRESS", "COORDINATOR_NOT_AVAILABLE", "NOT_COORDINATOR", "UNKNOWN_MEMBER_ID"}  # the last: members leave
+
+
+def to_get_in(kafka: Kafka) -> str:
+    """See the brokers; else what its connection met first."""
+    met: list[str] = []
+    told: dict[str, Any] = {"log_level": 0, "reconnect.backoff.max.ms": 200, "error_cb": lambda error: met.append(error.name())}
+    admin = AdminClient(told | kafka.client())
+
+    def said() -> str | None:
+        try:
+            admin.list_topics(timeout=0.5)
+        except KafkaException:
+            admin.poll(0)
+            return next(iter(met), None)
+        return YES
+
+    return until(said, ANSWER_S) or ""
 
 
 def to_read(kafka: Kafka, group: str, topics: Sequence[str]) -> Said:
@@ -124,6 +142,12 @@ class Asked:
         """Delete it."""
         return _said(self._admin.delete_topics(list(topics)))
 
+    def rid_of(self, topic: str) -> None:
+        """Delete a topic that was made, and return when nobody sees it any longer."""
+        until(lambda: topic in self._admin.list_topics(timeout=ANSWER_S).topics, ANSWER_S)
+        assert self.to_delete([topic]) == {topic: YES}
+        until(lambda: topic not in self._admin.list_topics(timeout=ANSWER_S).topics, ANSWER_S)
+
     def to_add_partitions(self, topics: Iterable[str]) -> Said:
         """Give it more partitions."""
         return _said(self._admin.create_partitions([NewPartitions(topic, 24) for topic in topics]))
@@ -140,8 +164,13 @@ class Asked:
 
     def to_use_group(self, group: str, topic: str) -> str:
         """Store an offset in a group, as its members do."""
-        place = TopicPartition(topic, 0, 0)
-        return _said(self._admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, [place])]))[group]
+        wanted = [ConsumerGroupTopicPartitions(group, [TopicPartition(topic, 0, 0)])]
+
+        def said() -> str | None:
+            answer: str = _said(self._admin.alter_consumer_group_offsets(wanted))[group]
+            return None if answer in _NOT_YET else answer
+
+        return until(said, ANSWER_S) or ""
 
 
 #: One client each: its way in is the longest part of a try.
