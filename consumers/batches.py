@@ -55,6 +55,10 @@ def require_known(partition: Partition) -> None:
         raise PartitionsAdded(f"{topic}/{number}: the topic was born with {_BORN_WITH[topic]} partitions")
 
 
+class Unheard(Exception):
+    """Kafka has records for us and the client brings none. A fresh member of the group does."""
+
+
 class Reader:
     """Turns messages into a batch; remembers for each partition which offset comes next, and which record must come before it."""
 

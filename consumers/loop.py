@@ -8,13 +8,14 @@ tells whether a COMMIT that nobody answered took place. Errors are named by what
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures import wait as until_done
+from contextlib import suppress
 from functools import partial
 from threading import Event as Flag
 from time import monotonic
 from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, TopicPartition
 from psycopg import Connection, OperationalError
 from psycopg.errors import IdleInTransactionSessionTimeout
 
@@ -26,6 +27,7 @@ from consumers.batches import (
     PartitionsAdded,
     PastTheLog,
     Reader,
+    Unheard,
     judge,
     places_of,
     raise_error,
@@ -50,6 +52,7 @@ _REPORT_EVERY_S = 5.0
 _REDRIVE_EVERY_S, _REDRIVES_AT_ONCE = 1.0, 10
 COMMIT_LIMIT_S = 240.0  # longer than the server lets a statement run, shorter than the group waits for us to poll
 _ANSWER_S = 5.0
+SILENCE_S, _SILENT_ANSWER_S = 15.0, 2.0
 
 log = structlog.get_logger()
 
@@ -57,7 +60,7 @@ log = structlog.get_logger()
 CALL_A_PERSON = (Hole, PastTheLog, LogRewritten, LogDamaged, TopicReplaced, PartitionsAdded, TooManyParked)
 
 #: After these, wait a moment and come back; everything else stops the process. An unknown schema means that a producer was deployed first.
-COME_BACK = (Fenced, UnknownSchema, TryAgain, OperationalError, IdleInTransactionSessionTimeout, KafkaException)
+COME_BACK = (Fenced, UnknownSchema, TryAgain, Unheard, OperationalError, IdleInTransactionSessionTimeout, KafkaException)
 
 Applied = tuple[Share, list[Record]]
 
@@ -84,7 +87,8 @@ class Follower:
         self._failure: Exception | None = None
         self._under_way: Future[None] | None = None  # the commit of the batch before
         self._progress = _Progress(tuple(self._shares))
-        self._looked_for_requests_s = monotonic()
+        self._looked_for_requests_s = self._heard_s = monotonic()
+        self._unread: dict[Partition, int] = {}
         topics = sorted({topic for model in models for topic in model.topics})
         consumer.subscribe(topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke)
 
@@ -150,7 +154,30 @@ class Follower:
         batch = [first, *self._consumer.consume(BATCH_RECORDS - 1, timeout=0)] if first is not None else []  # an empty message is false
         if self._failure:
             raise self._failure
+        if batch or monotonic() - self._heard_s >= SILENCE_S:
+            unread = {} if batch else self._find_unread()
+            if still := sorted(unread.items() & self._unread.items()):
+                raise Unheard(f"{len(still)} partitions, the first {still[0]}")
+            self._unread, self._heard_s = unread, monotonic()
         return batch
+
+    def _find_unread(self) -> dict[Partition, int]:
+        """Return where there is something to read, and from where on: of what is ours, or of all if nothing is. None while Kafka is away.
+
+        A client that met a restart of Kafka at a bad moment was seen to hear nothing for ever, and to say nothing of it.
+        """
+        self._settle()
+        reached_so_far: dict[Partition, int] = {}
+        for of_one in positions.list_positions(self._db, self._shares).values():
+            for place, next_offset in of_one.items():
+                if place in self._owned or not self._owned:
+                    reached_so_far[place] = min(next_offset, reached_so_far.get(place, next_offset))
+        ends: list[TopicPartition] = []
+        with suppress(KafkaException):
+            asked = [TopicPartition(*place, OFFSET_END) for place in reached_so_far]
+            ends = self._consumer.offsets_for_times(asked, timeout=_SILENT_ANSWER_S) if asked else []
+        past = {(one.topic, one.partition): one.offset for one in ends if one.error is None}
+        return {place: next_offset for place, next_offset in reached_so_far.items() if next_offset < past.get(place, 0)}
 
     def _within_the_log(self, messages: list[Message]) -> list[Message]:
         """Tell a position at the very beginning of the log from one that it no longer reaches; raise PastTheLog, saying what is lost.
