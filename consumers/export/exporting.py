@@ -58,6 +58,9 @@ class Source(Protocol):
     def fix_end(self, since: Token | None, until: Token | None) -> dict[str, Any]:
         """Return what a new export fixes before its first row: `until` as a token, `rows`, and what else pieces depend on."""
 
+    def names(self, plan: Plan) -> Iterable[str]:
+        """Return the names of all pieces."""
+
     def pieces(self, plan: Plan, made: Mapping[str, Mapping[str, Any]]) -> Iterator[Piece]:
         """Yield each piece that is not `made` (name without ending → line); the rows of one are read before the next is asked for."""
 
@@ -90,14 +93,14 @@ class Done(NamedTuple):
 def export(source: Source, asked: Asked, path: Path, progress: Progress) -> Done:
     """Export what is asked into the folder `path`, or go on with it.
 
-    Raises MissingExtra, FolderInUse, OtherExport, FileChanged, and what the source raises.
+    Raises MissingExtra, NoFolder, FolderInUse, NotOurs, OtherExport, FileChanged, and what the source raises.
     """
     form = format_named(asked.format)
-    known = {**source.must_stay(), "columns": _told(source.columns)}
+    known = _known(source)
     with opened(path) as folder:
         if folder.plan is None:
             folder.begin({**asked.as_plan(), **source.fix_end(asked.since, asked.until), **known})
-        folder.require({**asked.as_plan(), **known})
+        _require(folder, source, {**asked.as_plan(), **known})
         folder.look_over()
         plan = folder.plan or {}
         _begin(progress, plan, folder)
@@ -116,10 +119,21 @@ def predict(source: Source, asked: Asked, path: Path) -> Done:
     folder = Folder(path)
     if folder.plan is None:
         return Done({**asked.as_plan(), **source.fix_end(asked.since, asked.until)}, [], 0, 0)
-    folder.require({**asked.as_plan(), **source.must_stay(), "columns": _told(source.columns)})
+    _require(folder, source, {**asked.as_plan(), **_known(source)})
     files = list(folder.files.values())
     made = sum(line["rows"] for line in files)
     return Done(folder.plan, files, made, made)
+
+
+def _known(source: Source) -> dict[str, Any]:
+    return {**source.must_stay(), "columns": _told(source.columns)}
+
+
+def _require(folder: Folder, source: Source, wanted: Mapping[str, Any]) -> None:
+    """Raise OtherExport or NotOurs unless the folder is that export's, and its alone."""
+    folder.require(wanted)
+    ending = f".{wanted['format']}"
+    folder.require_ours(ending, (f"{name}{ending}" for name in source.names(folder.plan or {})))
 
 
 def _begin(progress: Progress, plan: Plan, folder: Folder) -> None:

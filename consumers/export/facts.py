@@ -13,6 +13,7 @@ from psycopg import AsyncConnection
 
 from consumers.export.columns import FLAG, MOMENT, NUMBER, TEXT, Column
 from consumers.export.exporting import Piece, Plan
+from consumers.export.topic import pasts_of, require_reached
 from events.envelope import TICKETS
 from events.settings import Settings
 from events.wire.log_ends import LogEnds
@@ -58,8 +59,13 @@ class FactsSource:
         return {}
 
     def fix_end(self, since: Token | None, until: Token | None) -> dict[str, Any]:
-        """Fix the end, and wait until the read models are there. Raises NotReached, Waits; KafkaException where Kafka must tell the end."""
-        until = self._now() if until is None else until
+        """Fix the end, and wait until the read models are there.
+
+        Raises NotReached, Waits; where Kafka must tell the end, KafkaException, and Ahead for a beginning that is behind it.
+        """
+        if until is None:
+            until = self._now()
+            require_reached("--from", TICKETS, pasts_of(TICKETS, since or {}), pasts_of(TICKETS, until))
         self._require_reached(until)
         return {"until": until.encode(), "rows": ticket_facts.count_facts(self._db, since, until)}
 
@@ -74,13 +80,17 @@ class FactsSource:
         if waiting := ticket_facts.count_waiting(self._db, until):
             raise Waits(f"decisions about {waiting} tickets wait for repair: hotline parked, hotline redrive")
 
+    def names(self, plan: Plan) -> Iterator[str]:
+        """Yield one for each file's number."""
+        return map(_name, range(-(-plan["rows"] // plan["rows_per_file"])))
+
     def pieces(self, plan: Plan, made: Mapping[str, Mapping[str, Any]]) -> Iterator[Piece]:
         """Yield the pieces that are not made, tickets in the order in which they were opened. Raises NotReached, Waits."""
         since, until = plan["from"] and Token.parse(plan["from"]), Token.parse(plan["until"])
         self._require_reached(until)
         after, most, number = ticket_facts.BEFORE_ALL, plan["rows_per_file"], 0
         while True:
-            name = f"{TICKET_FACTS}-{number:06}"
+            name = _name(number)
             line = made.get(name)
             if line is None:
                 rows = ticket_facts.list_facts(self._db, since, until, after, most)
@@ -89,6 +99,10 @@ class FactsSource:
                 line = {"first_ticket": rows[0].number, "last_ticket": rows[-1].number, "last_opened_at": rows[-1].opened_at}
                 yield Piece(name, {**line, "rows": len(rows)}, rows)
             after, number = (line["last_opened_at"], line["last_ticket"]), number + 1
+
+
+def _name(number: int) -> str:
+    return f"{TICKET_FACTS}-{number:06}"
 
 
 def _kind(name: str, hint: Any) -> str:

@@ -5,11 +5,12 @@ whatever has a line is whole, however the process ended, and what has none is ma
 as one table shall look past them. Knows nothing of topics, tickets or formats.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,10 +19,20 @@ from events.crash_points import reached
 
 MANIFEST = "_manifest.json"
 _ASIDE = "_{}.part"
+_NO_FOLDER = (errno.ENOTDIR, errno.ENOENT, errno.EEXIST, errno.ELOOP, errno.ENAMETOOLONG)
+_MOST_NAMED = 5
 
 
 class FolderInUse(Exception):
     """Another process exports into this folder."""
+
+
+class NoFolder(Exception):
+    """There can be no folder of that path; the message says why."""
+
+
+class NotOurs(Exception):
+    """The folder holds what no export has put there; the message names it. Nothing was written."""
 
 
 class OtherExport(Exception):
@@ -36,10 +47,14 @@ class Folder:
     """One folder while this process alone may write into it."""
 
     def __init__(self, path: Path) -> None:
+        """Raise NotOurs for a manifest that is none, or for anything in a folder without one."""
         self.path = path
         self._manifest: dict[str, Any] = {}
-        if (path / MANIFEST).exists():
-            self._manifest = json.loads((path / MANIFEST).read_text("utf-8"))
+        there = _names_in(path)
+        if MANIFEST in there:
+            self._manifest = _read(path / MANIFEST)
+        elif foreign := [name for name in there if not _is_aside(name)]:
+            raise NotOurs(f"{path} has no {MANIFEST} and is not empty, it holds {_named(foreign)}: take an empty folder")
 
     @property
     def plan(self) -> Mapping[str, Any] | None:
@@ -57,6 +72,13 @@ class Folder:
         if other := [name for name, value in wanted.items() if plan.get(name) != value]:
             raise OtherExport(f"{self.path} holds an export with another {', another '.join(other)}: take an empty folder")
 
+    def require_ours(self, ending: str, pieces: Iterable[str]) -> None:
+        """Raise NotOurs if there are files of that ending that have no line and are none of `pieces`: readers would take them for rows."""
+        unlisted = {name for name in _names_in(self.path) if name.endswith(ending)} - self.files.keys()
+        made_again = {name for name in unlisted.intersection(pieces) if (self.path / name).is_file()} if unlisted else set()
+        if foreign := unlisted - made_again:
+            raise NotOurs(f"{self.path} holds what is not of its export: {_named(foreign)}; take it away, or take an empty folder")
+
     def begin(self, plan: Mapping[str, Any]) -> None:
         """Write down what the export is; from now on a restart goes on with it."""
         self._save({"plan": plan, "complete": False, "files": []})
@@ -64,10 +86,14 @@ class Folder:
     def look_over(self) -> None:
         """Hold every file against its line: one that is gone will be made again, one that has changed is FileChanged."""
         there = {name: line for name, line in self.files.items() if (self.path / name).exists()}
-        if changed := [name for name, line in there.items() if _digest(self.path / name) != line["sha256"]]:
+        if changed := [name for name, line in there.items() if not self._is_whole(name, line)]:
             raise FileChanged(f"changed since they were written: {', '.join(changed)}; remove them, and they are made again")
         if len(there) < len(self.files):
             self._save({**self._manifest, "complete": False, "files": list(there.values())})
+
+    def _is_whole(self, name: str, line: Mapping[str, Any]) -> bool:
+        path = self.path / name
+        return path.is_file() and _digest(path) == line["sha256"]
 
     def make(self, name: str, place: Mapping[str, Any], write: Callable[[BinaryIO], None]) -> None:
         """Make one file by `write`; its line says `place` too."""
@@ -108,8 +134,9 @@ class Folder:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Folder]:
-    """Make the folder if it is not there, and hold it while the block runs; raise FolderInUse."""
-    path.mkdir(parents=True, exist_ok=True)
+    """Make the folder if it is not there, and hold it while the block runs; raise NoFolder, FolderInUse, NotOurs."""
+    with _a_folder(path):
+        path.mkdir(parents=True, exist_ok=True)
     held = os.open(path, os.O_RDONLY)
     try:
         try:
@@ -119,6 +146,54 @@ def opened(path: Path) -> Iterator[Folder]:
         yield Folder(path)
     finally:
         os.close(held)
+
+
+@contextmanager
+def _a_folder(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as no:
+        if no.errno not in _NO_FOLDER:
+            raise
+        raise NoFolder(f"{path} can be no folder: {no.strerror}") from None
+
+
+def _names_in(path: Path) -> list[str]:
+    """Return the names of all that is in a folder, of one that is not there none."""
+    with _a_folder(path):
+        try:
+            return os.listdir(path)
+        except FileNotFoundError:
+            return []
+
+
+def _is_aside(name: str) -> bool:
+    before, after = _ASIDE.split("{}")
+    return name.startswith(before) and name.endswith(after)
+
+
+def _named(names: Collection[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(map(repr, sorted(names)[:_MOST_NAMED])) + more
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return what a manifest says; raise NotOurs for one that `_save` can not have written."""
+    try:
+        said: Any = json.loads(path.read_text("utf-8")) if path.is_file() else None
+    except (ValueError, RecursionError):
+        said = None
+    match said:
+        case {"plan": {"until": str(), "rows": int()}, "files": [*lines]} if all(map(_is_line, lines)):
+            return dict(said)
+    raise NotOurs(f"{path} is no manifest of an export: take an empty folder")
+
+
+def _is_line(line: object) -> bool:
+    match line:
+        case {"name": str(), "rows": int(), "bytes": int(), "sha256": str()}:
+            return True
+    return False
 
 
 def _digest(path: Path) -> str:

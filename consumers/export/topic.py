@@ -13,6 +13,7 @@ from consumers.export.columns import Column, FlatTable, Row, types_on
 from consumers.export.exporting import Piece, Plan
 from consumers.kafka import topic_ids
 from consumers.replay import Ahead, LogReader, NoTopic, Span
+from events.places import Partition
 from events.wire.kafka import Kafka
 from projectors.tokens import Token
 
@@ -44,24 +45,26 @@ class TopicSource:
         return {"topic_id": self._topic_id, "schema_ids": list(self._table.schema_ids)}
 
     def fix_end(self, since: Token | None, until: Token | None) -> dict[str, Any]:
-        """Fix the end, and from where to where each partition is read. Raises Gone, or Ahead for an end that the log has not reached."""
+        """Fix the end, and from where to where each partition is read. Raises Gone, or Ahead for a place that the log has not reached."""
+        self._require_reached("--from", pasts_of(self._topic, since or {}))
         if until is None:
             until = Token({(self._topic, p): end - 1 for p, (_, end) in self._reader.held().items() if end > 0})
         spans = {str(p): [first, max(first, past or 0)] for p, (first, past) in self._reader.spans(since, until).items()}
-        wanted = [(p, offset) for (topic, p), offset in until.items() if topic == self._topic]
-        self._require_reached({p: offset + 1 for p, offset in wanted})
+        self._require_reached("--until", pasts_of(self._topic, until))
         return {"until": until.encode(), "rows": sum(past - first for first, past in spans.values()), "spans": spans}
 
-    def _require_reached(self, pasts: Mapping[int, int]) -> None:
-        held = self._reader.held()
-        ends = {p: held[p][1] if p in held else 0 for p in pasts}
-        if short := [f"{self._topic}/{p} ends at {ends[p]}, before {past}" for p, past in pasts.items() if ends[p] < past]:
-            raise Ahead(", ".join(short))
+    def _require_reached(self, option: str, pasts: Mapping[int, int]) -> None:
+        require_reached(option, self._topic, pasts, {p: end for p, (_, end) in self._reader.held().items()})
+
+    def names(self, plan: Plan) -> Iterator[str]:
+        """Yield one for each part of each partition."""
+        for p, span in plan["spans"].items():
+            yield from (self._name(int(p), part) for part in cut(Span(*span), plan["rows_per_file"]))
 
     def pieces(self, plan: Plan, made: Mapping[str, Mapping[str, Any]]) -> Iterator[Piece]:
         """Yield the pieces that are not made; raise Gone, Ahead, Hole, and UnknownSchema where a newer program has written."""
         spans = {int(p): Span(*span) for p, span in plan["spans"].items()}
-        self._require_reached({p: span.past or 0 for p, span in spans.items()})
+        self._require_reached("--until", {p: span.past or 0 for p, span in spans.items()})
         for partition, span in spans.items():
             left = [part for part in cut(span, plan["rows_per_file"]) if self._name(partition, part) not in made]
             for run in _runs(left):
@@ -85,6 +88,17 @@ class TopicSource:
             awaited += 1
         if awaited != span.past:
             raise Hole(f"{self._topic}/{partition}: offset {awaited} is missing")
+
+
+def pasts_of(topic: str, token: Mapping[Partition, int]) -> dict[int, int]:
+    """Return for each partition of a topic that a token names the first offset it does not include."""
+    return {partition: offset + 1 for (named, partition), offset in token.items() if named == topic}
+
+
+def require_reached(option: str, topic: str, pasts: Mapping[int, int], ends: Mapping[int, int]) -> None:
+    """Raise Ahead for a partition that ends before it has come to where the option says; one that is not there ends at 0."""
+    if short := [f"{topic}/{p} ends at {ends.get(p, 0)}, before {past} ({option})" for p, past in pasts.items() if ends.get(p, 0) < past]:
+        raise Ahead(", ".join(short))
 
 
 def cut(span: Span, rows: int) -> list[Span]:

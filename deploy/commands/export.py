@@ -38,8 +38,9 @@ def COMMAND(  # noqa: N802 - the name the table looks for
     """Export a topic (`tickets` is `hotline.tickets`), or the facts about tickets, into a folder; nothing about a person is in it.
 
     May be killed and called again: it goes on, and the files are the same as if it had not been. `_manifest.json` says what was exported,
-    its columns, and each file's range and SHA-256. Exit code 1 if the log no longer holds it or a newer version wrote to it, the folder is
-    another export's, a file has changed or decisions wait for repair; 3 if a part does not answer or the read models have not come so far.
+    its columns, and each file's range and SHA-256; there is no file where there is no row. Exit code 1 if the log does not hold it or a
+    newer version wrote to it, the folder is another export's or holds anything else, a file has changed or decisions wait for repair; 3 if
+    a part does not answer or the read models have not come so far.
     """
     from consumers.export.exporting import Asked, Progress, export, predict
     from consumers.project import collect_rarely
@@ -53,6 +54,7 @@ def COMMAND(  # noqa: N802 - the name the table looks for
     collect_rarely()
     name = what if what == "ticket_facts" else topic_of(what)
     asked = Asked(name, form, _token("--from", since, name), _token("--until", until, name), rows_per_file)
+    _require_order(asked)
     with _answering(name), closing(_source(name)) as source:
         if dry_run:
             return _tell(predict(source, asked, folder), asked, folder, dry_run=True, as_json=as_json)
@@ -74,7 +76,6 @@ def _source(name: str) -> "TopicSource | FactsSource":
 
 def _token(option: str, text: str | None, name: str) -> "Token | None":
     from deploy.problems import WrongUsage
-    from events.envelope import TICKETS
     from projectors.tokens import BadToken, Token
 
     if text is None:
@@ -83,10 +84,29 @@ def _token(option: str, text: str | None, name: str) -> "Token | None":
         token = Token.parse(text)
     except BadToken as bad:
         raise WrongUsage(f"{option}: {bad}") from None
-    topic = TICKETS if name == "ticket_facts" else name
+    topic = _topic(name)
     if token and all(named != topic for named, _ in token):
         raise WrongUsage(f"{option}: the token names no place of {topic}")
     return token
+
+
+def _topic(name: str) -> str:
+    from events.envelope import TICKETS
+
+    return TICKETS if name == "ticket_facts" else name
+
+
+def _require_order(asked: "Asked") -> None:
+    """Refuse an end that does not include all that the beginning does: who goes on from it would get records twice."""
+    from deploy.problems import WrongUsage
+
+    if asked.since is None or asked.until is None:
+        return
+    for (topic, partition), offset in asked.since.items():
+        last = asked.until.get((topic, partition))
+        if topic == _topic(asked.what) and (last is None or last < offset):
+            ends = "nothing of it" if last is None else f"it only up to {last}"
+            raise WrongUsage(f"--from includes {topic}/{partition} up to {offset}, --until {ends}")
 
 
 @contextmanager
@@ -94,11 +114,11 @@ def _answering(name: str) -> Iterator[None]:
     """Turn what an export fails with into a problem of one line."""
     from consumers.batches import Hole
     from consumers.export.facts import NotReached, Waits
-    from consumers.export.folder import FileChanged, FolderInUse, OtherExport
+    from consumers.export.folder import FileChanged, FolderInUse, NoFolder, NotOurs, OtherExport
     from consumers.export.formats import MissingExtra
     from consumers.replay import Ahead, Gone, NoTopic
     from deploy.models import answering
-    from deploy.problems import NotThere, PartAway, Problem
+    from deploy.problems import NotThere, PartAway, Problem, WrongUsage
     from events.wire.codec import UnknownSchema
 
     try:
@@ -118,7 +138,9 @@ def _answering(name: str) -> Iterator[None]:
         raise Problem(f"not reached: {ahead}") from None
     except Hole as hole:
         raise Problem(f"the log lost something: {hole}") from None
-    except (FolderInUse, OtherExport, FileChanged, Waits) as refused:
+    except NoFolder as no:
+        raise WrongUsage(f"--to: {no}") from None
+    except (FolderInUse, NotOurs, OtherExport, FileChanged, Waits) as refused:
         raise Problem(str(refused)) from None
 
 

@@ -22,6 +22,7 @@ from tests.made import closed, registered, taken
 from tests.waiting import until
 
 pytestmark = pytest.mark.parts
+LATE, EARLY, NOWHERE = (Token({(TICKETS, p): offset}).encode() for p, offset in ((0, 10**12), (0, 3), (77, 3)))
 Export = Callable[..., tuple[int, dict[str, Any], str]]
 
 
@@ -152,9 +153,19 @@ def test_parquet_without_its_packages_names_the_extra(
         (("tickets", "--from", "yesterday"), 2, "--from: a token starts with h1."),
         (("tickets", "--until", Token({(FACTS, 0): 3}).encode()), 2, "--until: the token names no place of hotline.tickets"),
         (("ticket_facts", "--from", Token({(FACTS, 0): 3}).encode()), 2, "--from: the token names no place of hotline.tickets"),
-        (("tickets", "--until", Token({(TICKETS, 0): 10**12}).encode()), 1, "not reached: hotline.tickets/0 ends at"),
+        (("tickets", "--until", LATE), 1, "not reached: hotline.tickets/0 ends at"),
+        (("tickets", "--from", LATE), 1, "before 1000000000001 (--from)"),
+        (("ticket_facts", "--from", LATE), 1, "before 1000000000001 (--from)"),
+        (("tickets", "--from", NOWHERE), 1, "hotline.tickets/77 ends at 0, before 4 (--from)"),
+        (("ticket_facts", "--from", NOWHERE), 1, "hotline.tickets/77 ends at 0, before 4 (--from)"),
+        (("tickets", "--from", LATE, "--until", EARLY), 2, f"--from includes {TICKETS}/0 up to {10**12}, --until it only up to 3"),
+        (("ticket_facts", "--from", LATE, "--until", EARLY), 2, f"--from includes {TICKETS}/0 up to {10**12}, --until it only up to 3"),
+        (("tickets", "--from", NOWHERE, "--until", EARLY), 2, "--from includes hotline.tickets/77 up to 3, --until nothing of it"),
     ],
-    ids=["topic", "no token", "until elsewhere", "from elsewhere", "not reached"],
+    ids=[
+        *("topic", "no token", "until elsewhere", "from elsewhere", "not reached", "from late", "facts from late", "from nowhere"),
+        *("facts from nowhere", "from behind until", "facts from behind until", "from nowhere until early"),
+    ],
 )
 def test_what_can_not_be_meant_or_had_is_said_in_one_line(
     export: Export, tmp_path: Path, words: tuple[str, ...], code: int, said: str
@@ -162,6 +173,39 @@ def test_what_can_not_be_meant_or_had_is_said_in_one_line(
     got, _, problem = export(*words, "--format", "csv", "--to", str(tmp_path))
 
     assert (got, said in problem) == (code, True), problem
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b'{"plan":3}', b"\xff\xfe"], ids=["a folder", "empty", "half", "no plan", "no text"])
+def test_manifest_that_is_none_is_said_in_one_line_and_left_alone(export: Export, tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "_manifest.json"
+    path.mkdir() if content is None else path.write_bytes(content)
+
+    code, _, problem = export("tickets", "--format", "csv", "--to", str(tmp_path))
+
+    assert (code, problem.splitlines()[-1]) == (1, f"hotline: {path} is no manifest of an export: take an empty folder")
+    assert "Traceback" not in problem
+    assert list(tmp_path.iterdir()) == [path]
+    assert content is None or path.read_bytes() == content
+
+
+def test_folder_that_is_not_empty_is_refused_by_what_is_in_it(export: Export, tmp_path: Path) -> None:
+    (tmp_path / "theirs.csv").write_bytes(b"1,2\n")
+
+    code, _, problem = export("tickets", "--format", "csv", "--to", str(tmp_path), "--until", EARLY)
+
+    assert code == 1
+    assert "is not empty, it holds 'theirs.csv'" in problem
+
+
+def test_place_where_no_folder_can_be_is_said_in_one_line(export: Export, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"theirs")
+
+    for to in (f"{tmp_path}/file/sub", "/proc/x/y"):
+        code, _, problem = export("tickets", "--format", "csv", "--to", to)
+        assert (code, "Traceback" in problem) == (2, False), problem
+        assert problem.splitlines()[-1].startswith(f"hotline: --to: {to} can be no folder: ")
+
+    assert (tmp_path / "file").read_bytes() == b"theirs"
 
 
 @pytest.mark.parametrize("what", ["tickets", "ticket_facts"])

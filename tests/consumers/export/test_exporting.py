@@ -9,7 +9,7 @@ import pytest
 
 from consumers.export.columns import FLAG, MOMENT, NUMBER, TEXT, Column, Row
 from consumers.export.exporting import Asked, Done, Piece, Plan, Progress, export, predict
-from consumers.export.folder import MANIFEST, FileChanged, FolderInUse, OtherExport, opened
+from consumers.export.folder import MANIFEST, FileChanged, FolderInUse, NoFolder, NotOurs, OtherExport, opened
 from consumers.export.formats import FORMATS
 from projectors.tokens import Token
 from tests.consumers.export import strangers
@@ -36,6 +36,9 @@ class InMemory:
 
     def fix_end(self, since: Token | None, until: Token | None) -> dict[str, Any]:
         return {"until": (END if until is None else until).encode(), "rows": len(ROWS)}
+
+    def names(self, plan: Plan) -> list[str]:
+        return [f"part-{first:03}" for first in range(0, len(ROWS), plan["rows_per_file"])]
 
     def pieces(self, plan: Plan, made: Mapping[str, Mapping[str, Any]]) -> Iterator[Piece]:
         most = plan["rows_per_file"]
@@ -165,6 +168,105 @@ def test_folder_of_another_export_is_refused_and_what_differs_is_named(
         exported(tmp_path, source=source, **asked)
 
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("foreign", ["part-000.csv", "notes.txt", ".hidden", "_part-000.csv", "sub.part", MANIFEST + ".old"])
+def test_folder_without_a_manifest_that_is_not_empty_is_refused_and_left_alone(tmp_path: Path, foreign: str) -> None:
+    (tmp_path / foreign).write_bytes(b"theirs")
+
+    for go in (exported, lambda folder: predict(InMemory(), Asked("rows", "csv"), folder)):
+        with pytest.raises(NotOurs, match=f"is not empty, it holds '{foreign}': take an empty folder"):
+            go(tmp_path)
+
+    assert contents(tmp_path) == {foreign: b"theirs"}
+
+
+def test_export_whose_manifest_was_removed_is_not_exported_over(tmp_path: Path) -> None:
+    exported(tmp_path, rows_per_file=2)
+    (tmp_path / MANIFEST).unlink()
+    before = contents(tmp_path)
+
+    with pytest.raises(NotOurs, match=r"'part-000\.csv', .*, 'part-008\.csv' and 8 more"):
+        exported(tmp_path, rows_per_file=5)
+
+    assert contents(tmp_path) == before
+
+
+def test_what_a_killed_run_left_half_written_is_no_hindrance(tmp_path: Path) -> None:
+    for name in (MANIFEST, "part-000.csv"):
+        (tmp_path / f"_{name}.part").write_bytes(b"half a fi")
+
+    exported(tmp_path)
+
+    assert sorted(contents(tmp_path)) == [MANIFEST, "part-000.csv", "part-010.csv", "part-020.csv"]
+
+
+@pytest.mark.parametrize("foreign", ["part-005.csv", "theirs.csv", "_part-000.csv", "part-030.csv"])
+def test_file_of_the_same_form_that_is_none_of_the_export_is_named_and_left_alone(tmp_path: Path, foreign: str) -> None:
+    exported(tmp_path)
+    (tmp_path / foreign).write_bytes(b"theirs")
+    (tmp_path / "notes.txt").write_bytes(b"no reader of csv opens it")
+    before = contents(tmp_path)
+
+    for go in (exported, lambda folder: predict(InMemory(), Asked("rows", "csv", rows_per_file=10), folder)):
+        with pytest.raises(NotOurs, match=f"holds what is not of its export: '{foreign}';"):
+            go(tmp_path)
+
+    assert contents(tmp_path) == before
+
+
+def test_folder_of_the_name_of_a_file_is_not_written_over(tmp_path: Path) -> None:
+    done = exported(tmp_path)
+    (tmp_path / "part-010.csv").unlink()
+    (tmp_path / "part-010.csv").mkdir()
+
+    with pytest.raises(FileChanged, match=r"part-010\.csv"):
+        exported(tmp_path)
+    lines = [line for line in done.files if line["name"] != "part-010.csv"]
+    (tmp_path / MANIFEST).write_text(json.dumps({"plan": done.plan, "complete": False, "files": lines}), "utf-8")
+    with pytest.raises(NotOurs, match=r"'part-010\.csv'"):
+        exported(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"{", b"[]", b"null", b"{}", b'{"plan":3}', b"\xff\xfe", b'{"plan":null,"files":[{}]}', b"[" * 100_000),
+        *(b'{"plan":{"until":"h1.","rows":1}}', b'{"plan":{"until":"h1.","rows":1},"files":[{}]}', b'{"plan":{},"files":[]}'),
+    ],
+    ids=lambda content: str(content)[:30],
+)
+def test_manifest_that_is_none_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / MANIFEST).write_bytes(content)
+
+    with pytest.raises(NotOurs, match=f"{MANIFEST} is no manifest of an export"):
+        exported(tmp_path)
+
+    assert contents(tmp_path) == {MANIFEST: content}
+
+
+def test_folder_or_a_link_to_nowhere_is_no_manifest(tmp_path: Path) -> None:
+    (tmp_path / "one" / MANIFEST).mkdir(parents=True)
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / MANIFEST).symlink_to(tmp_path / "nowhere")
+
+    for folder in ("one", "two"):
+        with pytest.raises(NotOurs, match="is no manifest of an export"):
+            exported(tmp_path / folder)
+
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_path_that_can_be_no_folder_is_refused_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"theirs")
+
+    for path in (tmp_path / "file" / "sub", tmp_path / ("n" * 300)):
+        with pytest.raises(NoFolder, match=f"{path} can be no folder: "):
+            exported(path)
+        with pytest.raises(NoFolder, match=f"{path} can be no folder: "):
+            predict(InMemory(), Asked("rows", "csv"), path)
+
+    assert contents(tmp_path) == {"file": b"theirs"}
 
 
 def test_two_exports_into_one_folder_at_once_are_refused(tmp_path: Path) -> None:

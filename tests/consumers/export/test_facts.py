@@ -1,5 +1,6 @@
 """One row for each ticket, as of a place of the log, against a naive fold of the same records."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from pydantic import SecretStr
 
 from consumers.export.exporting import Asked, Done, Progress, export
 from consumers.export.facts import FactsSource, NotReached, Waits
+from consumers.export.folder import MANIFEST, NotOurs
 from events import tickets
 from events.envelope import TICKETS, Decision
 from events.settings import Settings
@@ -194,6 +196,22 @@ def test_read_models_that_have_not_come_so_far_are_waited_for_and_then_said_so(s
         exported(stack, database, tmp_path, Token({(TICKETS, 0): 99}))
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_file_whose_line_is_lost_is_made_again_and_one_more_is_refused(stack: Settings, database: str, tmp_path: Path) -> None:
+    log = lives(300)
+    log.deliver(database, MODELS, batch=100)
+    done = exported(stack, database, tmp_path, end_of(log))
+    whole = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    (tmp_path / MANIFEST).write_text(json.dumps({"plan": done.plan, "complete": False, "files": done.files[:-1]}), "utf-8")
+
+    exported(stack, database, tmp_path, end_of(log))
+    again = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    (tmp_path / f"ticket_facts-{len(done.files):06}.csv").write_bytes(b"theirs")
+    with pytest.raises(NotOurs, match=f"ticket_facts-{len(done.files):06}"):
+        exported(stack, database, tmp_path, end_of(log))
+
+    assert again == whole
 
 
 def test_nothing_is_exported_while_a_decision_before_the_end_waits_for_repair(stack: Settings, database: str, tmp_path: Path) -> None:

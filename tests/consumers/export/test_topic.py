@@ -1,5 +1,6 @@
 """A topic of the log exported from a real Kafka: whole, in parts, void and unreadable records too, and the truth about what is gone."""
 
+import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from consumers import replay
 from consumers.batches import Hole
 from consumers.export import columns, topic
 from consumers.export.exporting import Asked, Done, Progress, export
-from consumers.export.folder import OtherExport
+from consumers.export.folder import MANIFEST, NotOurs, OtherExport
 from consumers.export.topic import TopicSource, cut
 from consumers.replay import Ahead, Gone, NoTopic, Span
 from events.envelope import TICKETS
@@ -182,6 +183,22 @@ def test_file_that_was_removed_in_the_middle_is_read_again_alone(
     assert contents(tmp_path) == whole
 
 
+def test_file_whose_line_is_lost_is_made_again_and_one_of_another_cut_is_refused(tickets: Topic, exported: Export, tmp_path: Path) -> None:
+    tickets.put(*(taken(version) for version in range(14)))
+    exported(tmp_path)
+    whole = contents(tmp_path)
+    manifest = json.loads(whole[MANIFEST])
+    (tmp_path / MANIFEST).write_text(json.dumps({**manifest, "files": manifest["files"][:2]}), "utf-8")
+
+    exported(tmp_path)
+    again = contents(tmp_path)
+    (tmp_path / f"{tickets.name}-00-000000000000-000000000013.parquet").write_bytes(whole[manifest["files"][0]["name"]])
+    with pytest.raises(NotOurs, match="-00-000000000000-000000000013"):
+        exported(tmp_path)
+
+    assert again == whole
+
+
 def test_records_of_an_ended_era_are_there_and_void(
     tickets: Topic, exported: Export, tmp_path: Path, stack: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,8 +232,20 @@ def test_what_the_log_holds_no_longer_is_gone_and_named(tickets: Topic, exported
 def test_end_that_the_log_has_not_reached_is_not_cut_short(tickets: Topic, exported: Export, tmp_path: Path) -> None:
     tickets.put(taken(1))
 
-    with pytest.raises(Ahead, match="/0 ends at 1, before 8"):
+    with pytest.raises(Ahead, match=r"/0 ends at 1, before 8 \(--until\)"):
         exported(tmp_path, until=Token({(tickets.name, 0): 7}))
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("partition", "ends"), [(0, 1), (1, 0), (77, 0)])
+def test_beginning_that_the_log_has_not_reached_or_does_not_have_is_named(
+    tickets: Topic, exported: Export, tmp_path: Path, partition: int, ends: int
+) -> None:
+    tickets.put(taken(1))
+
+    with pytest.raises(Ahead, match=rf"/{partition} ends at {ends}, before 8 \(--from\)"):
+        exported(tmp_path, since=Token({(tickets.name, partition): 7}))
 
     assert list(tmp_path.iterdir()) == []
 
