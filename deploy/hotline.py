@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from deploy.exits import AWAY, DONE, FOUND, USAGE
 from deploy.problems import SAID_BY_US, NotThere, Problem
+from events.wire.bad_schemas import BadSchemas
 
 # name, module with COMMAND, one line of help
 COMMANDS: tuple[tuple[str, str, str], ...] = (
@@ -87,8 +88,8 @@ def exit_code(words: list[str]) -> int:
         return USAGE
     except (click.Abort, KeyboardInterrupt):
         return _complain("interrupted", FOUND)
-    except Problem as problem:
-        return _complain(str(problem), problem.exit_code)
+    except (Problem, BadSchemas) as problem:
+        return _complain(str(problem), problem.exit_code if isinstance(problem, Problem) else FOUND)
     except ValidationError as problem:
         wrong = (
             f"HOTLINE_{'.'.join(map(str, line['loc'])).upper()}: {line['msg']}" if line["loc"] else line["msg"]

@@ -34,6 +34,8 @@ _NAMES = {number: name for name, number in _RESOURCES.items()}
 _ANYTHING = AclBindingFilter(
     ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY  # type: ignore[arg-type]
 )  # fmt: skip
+_CLASS = "authorizer.class.name"
+_UNGUARDED = f"has no authorizer ({_CLASS}): everybody may do everything"
 _CLEAR = ("PLAINTEXT", "SASL_PLAINTEXT")
 
 
@@ -78,13 +80,19 @@ class Authorizer:
 
     def holes(self) -> list[str]:
         """What lets clients past the rules, one line for each broker: no authorizer, leave for whom no rule names, a listener in clear."""
-        brokers = KafkaSeen(self._kafka, _LIMIT_S).broker_settings()
-        return [f"broker {node} {hole}" for node, settings in sorted(brokers.items()) for hole in _holes(settings)]
+        return [f"broker {node} {hole}" for node, settings in self._brokers() for hole in _holes(settings)]
+
+    def unguarded(self) -> list[str]:
+        """The brokers that keep no rules and ask for none, one line each."""
+        return [f"broker {node} {_UNGUARDED}" for node, settings in self._brokers() if not settings.get(_CLASS)]
+
+    def _brokers(self) -> list[tuple[int, Mapping[str, str]]]:
+        return sorted(KafkaSeen(self._kafka, _LIMIT_S).broker_settings().items())
 
 
 def _holes(settings: Mapping[str, str]) -> Iterator[str]:
-    if not settings.get("authorizer.class.name"):
-        yield "has no authorizer (authorizer.class.name): everybody may do everything"
+    if not settings.get(_CLASS):
+        yield _UNGUARDED
     if settings.get("allow.everyone.if.no.acl.found") == "true":
         yield "lets everybody at what no rule names (allow.everyone.if.no.acl.found), transactional ids among them"
     spoken = dict(pair.split(":") for pair in settings.get("listener.security.protocol.map", "").split(",") if pair)

@@ -35,14 +35,13 @@ def check(as_json: bool) -> int:
 def lock(dry_run: bool) -> None:
     """Give every new schema, and every edited one that is not released, an id of its own; write their golden records.
 
-    Refused, with exit code 1, while a released one is edited or gone.
+    Refused, with exit code 1, while a released one is edited or gone, a file is no schema, or the lock contradicts itself.
     """
     from events.wire.schema_lock import Frozen, lock_schemas
-    from events.wire.schemas import BadSchemas
 
     try:
         done = lock_schemas(write=not dry_run)
-    except (Frozen, BadSchemas) as refused:
+    except Frozen as refused:
         raise Unwilling(str(refused)) from None
     click.echo("\n".join(done) or "schemas: nothing new")
 
@@ -109,12 +108,12 @@ def diff(name: str | None, as_json: bool) -> None:
 def differences(kind: EventType, folder: Path) -> Iterator[dict[str, Any]]:
     """Yield what changed from each version to the next: `event`, `from`, `to`, `path`, `reason`, `breaks`; an edited file has no `from`."""
     from events.wire.compatibility import Break, changes
-    from events.wire.schemas import files_of, read_lock, subject, why_not_as_locked
+    from events.wire.schemas import files_of, read_lock, read_schema, subject, why_not_as_locked
 
     locked = read_lock(folder).subjects.get(subject(kind.topics[0], kind), {})
     older: tuple[int, Any] | None = None
     for number, path in files_of(kind, folder).items():
-        schema = json.loads(path.read_text("utf-8"))
+        schema = read_schema(path)
         about = {"event": kind.event.__name__, "from": older[0] if older else None, "to": number}
         for one in changes(older[1], schema) if older else ():
             yield {**about, "path": one.path, "reason": one.reason, "breaks": isinstance(one, Break)}

@@ -5,7 +5,6 @@ page of the query application another). Whatever is told stands in `schemas/`; n
 """
 
 import json
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +14,7 @@ from typing import Any
 
 from events.catalogue import EVENT_TYPES, EventType
 from events.wire.schema_examples import example_path, read_example
-from events.wire.schemas import FOLDER, Topic, WriterSchema, load, topics
+from events.wire.schemas import FOLDER, Topic, WriterSchema, guarantees, load, topics
 
 _DAY_MS = 86_400_000
 _WORDS = {"string": "text", "bytes": "bytes", "int": "whole number, 32 bits", "long": "whole number, 64 bits", "boolean": "true or false"}
@@ -82,10 +81,9 @@ class Catalogue:
 @cache
 def describe(folder: Path = FOLDER) -> Catalogue:
     """Read all of `folder`. BadSchemas, OSError, ValueError or KeyError where it is not in order."""
-    everywhere = tomllib.loads((folder / "topics.toml").read_text("utf-8"))["guarantees"]
     schemas = sorted(load(folder).by_id.values(), key=lambda one: one.version)
     events = (_described(kind, [one for one in schemas if one.event is kind.event], folder) for kind in EVENT_TYPES)
-    return Catalogue(tuple(everywhere), tuple(topics(folder).values()), tuple(events))
+    return Catalogue(guarantees(folder), tuple(topics(folder).values()), tuple(events))
 
 
 def _described(kind: EventType, schemas: list[WriterSchema], folder: Path) -> Described:

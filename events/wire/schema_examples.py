@@ -62,7 +62,7 @@ def framed_example(folder: Path, kind: EventType, version: int, schema: dict[str
         fastavro.schemaless_writer(out, fastavro.parse_schema(schema), read_example(path, schema))
     except OSError:
         raise BadExample(f"{path.relative_to(folder)} is missing") from None
-    except (ValueError, KeyError, TypeError, AttributeError, fastavro.schema.SchemaParseException) as wrong:
+    except (ValueError, LookupError, OverflowError, TypeError, AttributeError, fastavro.schema.SchemaParseException) as wrong:
         raise BadExample(f"{path.relative_to(folder)} does not fit its schema: {type(wrong).__name__} {wrong}") from wrong
     return out.getvalue()
 

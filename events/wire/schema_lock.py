@@ -9,12 +9,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from events.catalogue import EVENT_TYPES
 from events.wire.schema_examples import BadExample, golden_path, golden_text
 from events.wire.schema_rules import check
-from events.wire.schemas import FOLDER, LOCK, BadSchemas, Lock, Locked, files_of, fingerprint, read_lock, subject, why_not_as_locked
+from events.wire.schemas import FOLDER, LOCK, Lock, Locked, files_of, fingerprint, read_lock, read_schema, subject, why_not_as_locked
 
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -31,7 +30,8 @@ def lock_schemas(folder: Path = FOLDER, *, write: bool = True) -> list[str]:
     """Lock every version that is new or was edited before its release, under a new id; withdraw what has no file any longer.
 
     Writes a golden record beside each version that has an example. Returns what was done, one line each; with `write` false it only says
-    so. Frozen, and nothing is written, if a released version is not what it was; BadSchemas if the lock is none.
+    so. Frozen, and nothing is written, if a released version is not what it was; BadSchemas if the lock is none or
+    contradicts itself, or a file is no schema.
     """
     lock = read_lock(folder)
     if frozen := list(_broken_releases(folder, lock)):
@@ -74,7 +74,7 @@ def _broken_releases(folder: Path, lock: Lock) -> Iterator[str]:
             path = files.get((name, number))
             if entry.released and path is None:
                 yield f"{name} version {number} was released with {entry.released} and has no file: restore it"
-            elif entry.released and path and (wrong := why_not_as_locked(path, entry, _read(path))):
+            elif entry.released and path and (wrong := why_not_as_locked(path, entry, read_schema(path))):
                 yield wrong
 
 
@@ -85,7 +85,7 @@ def _renewed(folder: Path, lock: Lock) -> tuple[Lock, list[str]]:
         names = [subject(topic, kind) for topic in kind.topics]
         for number, path in files_of(kind, folder).items():
             before = [lock.subjects.get(name, {}).get(number) for name in names]
-            now = fingerprint(_read(path))
+            now = fingerprint(read_schema(path))
             entry = next((one for one in before if one and one.fingerprint == now), None)
             if entry is None:
                 last_id += 1
@@ -111,7 +111,7 @@ def _golden_records(folder: Path, lock: Lock, *, write: bool) -> Iterator[str]:
             if entry.released:
                 continue
             try:
-                text = golden_text(folder, kind, number, _read(files_of(kind, folder)[number]), entry.id)
+                text = golden_text(folder, kind, number, read_schema(files_of(kind, folder)[number]), entry.id)
             except BadExample:
                 continue  # `check` says what is wrong with it
             if not path.exists() or path.read_text("ascii", errors="replace") != text:
@@ -132,11 +132,3 @@ def _write(folder: Path, lock: Lock) -> None:
     }
     text = json.dumps({"last_id": lock.last_id, "subjects": subjects}, indent=2) + "\n"
     (folder / LOCK).write_text(text, "utf-8")
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        schema: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except ValueError as wrong:
-        raise BadSchemas(f"{path.name} is no JSON: {wrong}") from wrong
-    return schema

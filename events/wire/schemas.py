@@ -9,24 +9,25 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
+
+import fastavro
+import fastavro.schema
 
 from events.catalogue import EVENT_TYPES, EventType
 from events.envelope import Event
+from events.wire.bad_schemas import BadSchemas
 from events.wire.compatibility import WORDS
 
 FOLDER = Path(__file__).parents[2] / "schemas"
 LOCK = "lock.json"
+TOPICS = "topics.toml"
 FIRST_ID = 900_000_001
 _VERSION = re.compile(r"\.v([1-9][0-9]*)\.avsc$")
-
-
-class BadSchemas(Exception):
-    """The folder of schemas contradicts itself; `hotline schemas check` tells everything that is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +155,58 @@ def files_of(kind: EventType, folder: Path = FOLDER) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
+def read_schema(path: Path) -> dict[str, Any]:
+    """Return the schema in `path`, parsed as JSON: a record in a namespace, that Avro can read. BadSchemas if there is none."""
+    try:
+        schema = json.loads(path.read_text("utf-8"))
+        if flaw := next(_flaws(schema, ""), None):
+            raise ValueError(flaw)
+        if not isinstance(schema, dict) or schema["type"] != "record" or not isinstance(schema.get("namespace"), str):
+            raise ValueError("a record in a namespace is wanted")
+        fastavro.parse_schema(schema)
+    except (ValueError, KeyError, TypeError, RecursionError, fastavro.schema.SchemaParseException, fastavro.schema.UnknownType) as wrong:
+        raise BadSchemas(f"{path.name}: no Avro schema: {wrong}") from wrong
+    return schema
+
+
+def _flaws(avro: Any, path: str) -> Iterator[str]:
+    """Yield where `avro` lacks what makes it a type, which Avro's library takes or fails at without a word."""
+    if isinstance(avro, list) and avro:
+        for one in avro:
+            yield from _flaws(one, path)
+    elif isinstance(avro, dict) and isinstance(avro.get("type"), str):
+        yield from _flaws_of(avro, path)
+    elif not isinstance(avro, str):
+        yield f"{path or 'the file'}: a type is a name, a list of types, or an object with a `type` that is a name"
+
+
+def _flaws_of(avro: dict[str, Any], path: str) -> Iterator[str]:
+    needed = _PARTS.get(avro["type"], {})
+    for name, kind in needed.items():
+        if name not in avro or not isinstance(avro[name], kind):
+            yield f"{path or 'the file'}: {avro['type']} needs {name}, {_IN_WORDS[kind]}"
+            return
+    for name in {"items", "values"} & needed.keys():
+        yield from _flaws(avro[name], path)
+    for one in avro["fields"] if "fields" in needed else ():
+        if not isinstance(one, dict) or not isinstance(one.get("name"), str) or "type" not in one:
+            yield f"{path or 'the file'}: a field is an object with name and type"
+            return
+        yield from _flaws(one["type"], f"{path}.{one['name']}".lstrip("."))
+
+
+_PARTS: Mapping[str, Mapping[str, type]] = {
+    "record": {"name": str, "fields": list},
+    "enum": {"name": str, "symbols": list},
+    "fixed": {"name": str, "size": int},
+    "array": {"items": object},
+    "map": {"values": object},
+}
+_IN_WORDS: Mapping[type, str] = {str: "a text", list: "a list", int: "a whole number", object: "a type"}
+
+
 def read_lock(folder: Path = FOLDER) -> Lock:
-    """Return what is locked, nothing where there is no lock yet. BadSchemas if the file is none."""
+    """Return what is locked, nothing where there is no lock yet. BadSchemas if the file is none, or contradicts itself."""
     path = folder / LOCK
     if not path.exists():
         return Lock(FIRST_ID - 1, {})
@@ -164,9 +215,32 @@ def read_lock(folder: Path = FOLDER) -> Lock:
         subjects = {
             name: {int(version): Locked(**entry) for version, entry in versions.items()} for name, versions in said["subjects"].items()
         }
-        return Lock(int(said["last_id"]), subjects)
+        lock = Lock(said["last_id"], subjects)
+        if problems := list(_contradictions(lock)):
+            raise BadSchemas(f"{LOCK}: {'; '.join(problems)}")
     except (ValueError, KeyError, TypeError, AttributeError) as wrong:
         raise BadSchemas(f"{LOCK} is no lock: {type(wrong).__name__} {wrong}") from wrong
+    return lock
+
+
+def _contradictions(lock: Lock) -> Iterator[str]:
+    """Yield where an id is two schemas', or none that `last_id` allows, as a bad merge leaves it. TypeError for what is no id."""
+    owners: dict[int, tuple[str, int, str]] = {}
+    for name, versions in lock.subjects.items():
+        for number, entry in versions.items():
+            if not {type(entry.id), type(lock.last_id)} <= {int} or not isinstance(entry.fingerprint, str):
+                raise TypeError(f"{name} version {number}: an id and last_id are whole numbers, a fingerprint is text")
+            this = name.rpartition("-")[2], number, entry.fingerprint
+            owner = owners.setdefault(entry.id, this)
+            if owner != this:
+                yield (
+                    f"{name} version {number}: id {entry.id} belongs to another schema, {owner[0]} version {owner[1]}; "
+                    "take out the entry that no release has, and `hotline schemas lock` gives it another"
+                )
+    if owners and min(owners) < FIRST_ID:
+        yield f"id {min(owners)} is not ours, ours begin at {FIRST_ID}"
+    if owners and max(owners) > lock.last_id:
+        yield f"last_id is {lock.last_id}, but {max(owners)} is given: it must be the highest id ever given, or one is given twice"
 
 
 def why_not_as_locked(path: Path, entry: Locked, schema: object) -> str | None:
@@ -195,7 +269,7 @@ def load(folder: Path = FOLDER) -> Schemas:
 
 
 def _locked(kind: EventType, version: int, path: Path, lock: Lock) -> WriterSchema:
-    schema = json.loads(path.read_text("utf-8"))
+    schema = read_schema(path)
     subjects = tuple(subject(topic, kind) for topic in kind.topics)
     entries = [lock.subjects.get(name, {}).get(version) for name in subjects]
     entry = entries[0]
@@ -208,12 +282,53 @@ def _locked(kind: EventType, version: int, path: Path, lock: Lock) -> WriterSche
 
 @cache
 def topics(folder: Path = FOLDER) -> Mapping[str, Topic]:
-    """Return topic name → what `topics.toml` says of it. BadSchemas if an entry lacks something or says too much."""
-    wanted: dict[str, dict[str, Any]] = tomllib.loads((folder / "topics.toml").read_text("utf-8"))["topics"]
+    """Return topic name → what `topics.toml` says of it. BadSchemas with topic, field and rule where the file breaks one."""
+    wanted = _topics_file(folder)["topics"]
+    if problems := [f"{name}: {flaw}" for name, entry in wanted.items() for flaw in _flaws_of_topic(entry)]:
+        raise BadSchemas(f"{TOPICS}: {'; '.join(problems)}")
+    return {name: Topic(name, **{key: _frozen(value) for key, value in entry.items()}) for name, entry in wanted.items()}
+
+
+def guarantees(folder: Path = FOLDER) -> tuple[str, ...]:
+    """Return what `topics.toml` says of every topic. BadSchemas."""
+    return tuple(_topics_file(folder)["guarantees"])
+
+
+def _topics_file(folder: Path) -> dict[str, Any]:
     try:
-        return {name: Topic(**{"name": name, **{key: _frozen(value) for key, value in entry.items()}}) for name, entry in wanted.items()}
-    except TypeError as wrong:
-        raise BadSchemas(f"topics.toml: {wrong}") from wrong
+        told = tomllib.loads((folder / TOPICS).read_text("utf-8"))
+    except (OSError, ValueError) as wrong:
+        raise BadSchemas(f"{TOPICS}: {wrong}") from wrong
+    if told.keys() != {"guarantees", "topics"} or not isinstance(told["topics"], dict) or not _is_texts(told["guarantees"]):
+        raise BadSchemas(f"{TOPICS}: a list of texts `guarantees` and a table `topics` are wanted, nothing else")
+    return told
+
+
+def _flaws_of_topic(entry: Any) -> Iterator[str]:
+    if not isinstance(entry, dict):
+        yield "a table is wanted"
+        return
+    wanted = {name: kind for name, kind in get_type_hints(Topic).items() if name != "name"}
+    yield from (f"{name} is nothing that a topic has" for name in entry if name not in wanted)
+    for name, kind in wanted.items():
+        rule, holds = _RULES.get(name) or _RULES[kind]
+        if name not in entry:
+            yield f"{name} is missing"
+        elif not holds(entry[name]):
+            yield f"{name} must be {rule}"
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+_RULES: Mapping[object, tuple[str, Callable[[Any], bool]]] = {
+    str: ("a text", lambda value: isinstance(value, str)),
+    tuple[str, ...]: ("a list of texts", _is_texts),
+    "partitions": ("a whole number from 1", lambda value: type(value) is int and value >= 1),
+    "retention_ms": ("a whole number from 1, or -1", lambda value: type(value) is int and (value >= 1 or value == -1)),
+}
+"""What a field of a topic must be, by its name or its type."""
 
 
 def _frozen(value: Any) -> Any:

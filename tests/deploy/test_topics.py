@@ -1,16 +1,21 @@
 """Topics as code: the comparison of what is wanted with what is there."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from confluent_kafka.admin import BrokerMetadata, ClusterMetadata, PartitionMetadata, TopicMetadata
 
 from deploy.commands.kafka import topics
+from deploy.hotline import exit_code
 from deploy.problems import PartAway, Unwilling
 from deploy.topics import Change, Cluster, Topic, apply_topics, checked, desired_topics, differences, known_brokers, oddities, planned
 from events.settings import Settings
+from events.wire import schemas
+from events.wire.descriptions import describe
 from events.wire.kafka import Kafka
 
 TICKETS = Topic("hotline.tickets", 12, {"retention.ms": "-1", "cleanup.policy": "delete"})
@@ -66,6 +71,26 @@ def test_strimzi_gets_a_resource_for_each_topic_that_says_the_same() -> None:
     }
     told = [(one["metadata"]["name"], one["spec"]) for one in resources]
     assert [Topic(name, spec["partitions"], spec["config"], spec["replicas"]) for name, spec in told] == desired_topics(brokers=3)
+
+
+@pytest.mark.parts
+@pytest.mark.parametrize("words", [["topics", "strimzi"], ["topics", "plan"], ["catalogue"], ["acls", "plan"], ["schemas", "check"]])
+@pytest.mark.parametrize("text", ["[", "x = 1", '["a"]', 'guarantees = []\n[topics."hotline.tickets"]\npartitions = "x"\n'])
+def test_a_broken_file_of_topics_is_one_line_from_every_command(
+    words: list[str], text: str, stack: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "topics.toml").write_text(text, "utf-8")
+    read = schemas._topics_file
+    monkeypatch.setattr(schemas, "_topics_file", lambda _folder: read(tmp_path))
+    monkeypatch.setenv("HOTLINE_KAFKA", stack.kafka_address)
+    schemas.topics.cache_clear()
+    describe.cache_clear()
+
+    code = exit_code(words)
+
+    told = capsys.readouterr()
+    assert code == 1
+    assert re.fullmatch("(hotline: )?topics.toml: [^\n]+\n", told.err + told.out)
 
 
 @pytest.mark.parametrize(("brokers", "written"), [(1, "1"), (3, "2"), (5, "2")])

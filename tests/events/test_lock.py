@@ -1,6 +1,7 @@
 """A version's life: it gets an id, may be edited or withdrawn until a release has it, and never afterwards."""
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -13,14 +14,16 @@ from deploy.commands.schemas import differences
 from deploy.hotline import exit_code
 from events.catalogue import EVENT_TYPES
 from events.tickets import TicketRefused
+from events.wire.bad_schemas import BadSchemas
 from events.wire.codec import Codec, UnknownSchema
 from events.wire.schema_lock import Frozen, NotReleasable, lock_schemas, release
 from events.wire.schema_rules import check
-from events.wire.schemas import FOLDER, LOCK, fingerprint, load, read_lock
+from events.wire.schemas import FIRST_ID, FOLDER, LOCK, fingerprint, load, read_lock
 
 _REFUSED = "tickets/ticket_refused.v1.avsc"
 _SUBJECT = "hotline.tickets-hotline.tickets.TicketRefused"
 _SECOND = "tickets/ticket_refused.v2"
+_FIELD_IS_A_NUMBER = b'{"type": "record", "name": "A", "namespace": "b", "fields": [3]}'
 _ERA_SUBJECTS = {f"hotline.{topic}-hotline.outcomes.EraOpened" for topic in ("outcomes", "tickets", "reference")}
 
 
@@ -125,6 +128,66 @@ def test_an_id_is_not_given_again_when_its_version_was_withdrawn(folder: Path) -
     _add_second_version(folder)
     lock_schemas(folder)
     assert read_lock(folder).subjects[_SUBJECT][2].id == withdrawn_id + 1
+
+
+def _lower_last_id(folder: Path) -> None:
+    _edit(folder / LOCK, lambda lock: lock.update(last_id=FIRST_ID))
+
+
+def _give_an_id_twice(folder: Path) -> None:
+    _edit(folder / LOCK, lambda lock: lock["subjects"][_SUBJECT]["1"].update(id=FIRST_ID))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (_lower_last_id, f"last_id is {FIRST_ID}, but 9000000[0-9]{{2}} is given"),
+        (_give_an_id_twice, f"{_SUBJECT} version 1: id {FIRST_ID} belongs to another schema, hotline.calls.CallStarted version 1"),
+    ],
+)
+@pytest.mark.parametrize("add", [_leave, _add_second_version])
+def test_a_lock_that_contradicts_itself_is_refused_with_and_without_a_new_version(
+    folder: Path, add: Callable[[Path], object], spoil: Callable[[Path], object], told: str
+) -> None:
+    spoil(folder)
+    add(folder)
+    before = _bytes_of(folder)
+
+    with pytest.raises(BadSchemas, match=told):
+        lock_schemas(folder)
+
+    assert _bytes_of(folder) == before
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{", b"\xff\xfe", b'{"type": "record", "name": "A", "namespace": "b"}', _FIELD_IS_A_NUMBER])
+def test_a_file_that_is_no_schema_is_told_in_one_line_by_lock_check_release_and_diff(folder: Path, content: bytes) -> None:
+    _add_second_version(folder)
+    (folder / f"{_SECOND}.avsc").write_bytes(content)
+    kind = next(kind for kind in EVENT_TYPES if kind.event is TicketRefused)
+    before = _bytes_of(folder)
+
+    with pytest.raises(BadSchemas) as by_lock:
+        lock_schemas(folder)
+    with pytest.raises(BadSchemas) as by_diff:
+        list(differences(kind, folder))
+    with pytest.raises(NotReleasable) as by_release:
+        release("v1.0", folder)
+
+    assert re.fullmatch(r"ticket_refused\.v2\.avsc: no Avro schema: [^\n]+", str(by_lock.value))
+    assert str(by_lock.value) == str(by_diff.value)
+    assert str(by_lock.value) in check(folder)
+    assert str(by_lock.value) in str(by_release.value).splitlines()
+    assert _bytes_of(folder) == before
+
+
+def test_a_version_whose_example_does_not_fit_gets_its_id_and_no_golden_record(folder: Path) -> None:
+    _add_second_version(folder)
+    _edit(folder / f"{_SECOND}.avsc", lambda schema: schema["fields"][14].update(type=["null"]))
+
+    said = lock_schemas(folder)
+
+    assert said == [f"{_SUBJECT} version 2: id {read_lock(folder).last_id}"]
+    assert any("a union is null and one type" in line for line in check(folder))
 
 
 def test_one_schema_under_several_subjects_is_locked_under_one_id(folder: Path) -> None:

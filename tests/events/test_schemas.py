@@ -12,9 +12,10 @@ import pytest
 from events.catalogue import EVENT_TYPES
 from events.outcomes import EraOpened
 from events.tickets import TicketTaken
+from events.wire.bad_schemas import BadSchemas
 from events.wire.schema_lock import lock_schemas
 from events.wire.schema_rules import check
-from events.wire.schemas import FIRST_ID, FOLDER, BadSchemas, load, topics
+from events.wire.schemas import FIRST_ID, FOLDER, load, topics
 
 _REFUSED = "tickets/ticket_refused.v1.avsc"
 _ENDED = "calls/call_ended.v1.avsc"
@@ -91,6 +92,15 @@ def _swapped(schema: dict[str, Any]) -> None:
         (_REFUSED, _with_field("explanation", personal={"of": "somebody", "kind": "free text"}), "`personal` says"),
         (_REFUSED, _with_field("explanation", type=["null", "string"]), "sealed, so its type is bytes"),
         (_REFUSED, _without("explanation", "doc"), "explanation has no doc"),
+        (_REFUSED, _with_field("explanation", personal=7), "`personal` says"),
+        (_REFUSED, _with_field("explanation", personal={"of": [], "kind": {}}), "`personal` says"),
+        (_REFUSED, _with_field("reason_code", code=[]), "`code` stands at text in clear"),
+        (_REFUSED, lambda schema: schema.pop("fields"), "no Avro schema: the file: record needs fields, a list"),
+        (_REFUSED, lambda schema: schema.pop("namespace"), "no Avro schema: a record in a namespace is wanted"),
+        (_REFUSED, lambda schema: schema.update(fields=[3]), "no Avro schema: the file: a field is an object with name and type"),
+        (_REFUSED, _with_field("reason_code", type=[]), "no Avro schema: reason_code: a type is a name, a list of types"),
+        (_REFUSED, _with_field("reason_code", type={"type": "array"}), "no Avro schema: reason_code: array needs items, a type"),
+        (_ENDED, lambda schema: _field(schema, "ending")["type"].pop("symbols"), "no Avro schema: ending: enum needs symbols, a list"),
         (_REFUSED, lambda schema: schema.pop("doc"), "TicketRefused has no doc"),
         (_REFUSED, _without("explanation", "default"), "default null"),
         (_REFUSED, _swapped, "must begin with the envelope"),
@@ -128,7 +138,12 @@ def test_a_nested_field_without_a_tag_fails_the_check(folder: Path) -> None:
 
 
 def _stray(lock: dict[str, Any]) -> None:
-    lock["subjects"]["hotline.x-hotline.Y"] = {"1": {"id": FIRST_ID + 1, "fingerprint": "0"}}
+    lock["last_id"] += 1
+    lock["subjects"]["hotline.x-hotline.Y"] = {"1": {"id": lock["last_id"], "fingerprint": "0"}}
+
+
+def _below(lock: dict[str, Any]) -> None:
+    lock["subjects"]["hotline.x-hotline.Y"] = {"1": {"id": 7, "fingerprint": "0"}}
 
 
 @pytest.mark.parametrize(
@@ -142,7 +157,9 @@ def _stray(lock: dict[str, Any]) -> None:
         (lambda folder: (folder / "lock.json").unlink(), "is not in lock.json"),
         (lambda folder: _edit(folder / "lock.json", _stray), "has no file; hotline schemas lock withdraws it"),
         (lambda folder: _edit(folder / "lock.json", lambda lock: lock.pop("last_id")), "lock.json is no lock"),
-        (lambda folder: _edit(folder / "lock.json", lambda lock: lock.update(last_id=FIRST_ID)), f"is none from {FIRST_ID} to last_id"),
+        (lambda folder: _edit(folder / "lock.json", lambda lock: lock.update(last_id=FIRST_ID)), f"last_id is {FIRST_ID}, but 9"),
+        (lambda folder: _edit(folder / "lock.json", lambda lock: lock.update(last_id="many")), "an id and last_id are whole numbers"),
+        (lambda folder: _edit(folder / "lock.json", _below), "id 7 is not ours"),
         (lambda folder: (folder / "lock.json").write_text("ids"), "lock.json is no lock"),
         (lambda folder: (folder / _GOLDEN).unlink(), "call_ended.v1.hex is missing: hotline schemas lock"),
         (lambda folder: (folder / _GOLDEN).write_bytes(b"\xffdeed"), "call_ended.v1.hex is not its example in bytes"),
@@ -152,6 +169,10 @@ def _stray(lock: dict[str, Any]) -> None:
             "does not fit its schema",
         ),
         (lambda folder: _edit(folder / "examples/calls/call_ended.v1.json", lambda said: said.update(mood="x")), "does not fit its schema"),
+        (
+            lambda folder: _edit(folder / "examples/calls/call_ended.v1.json", lambda said: said.update(occurred_at=10**30)),
+            "does not fit its schema",
+        ),
     ],
 )
 def test_a_folder_that_lacks_something_fails_the_check(folder: Path, spoil: Callable[[Path], object], complaint: str) -> None:
@@ -166,15 +187,35 @@ def test_a_folder_that_lacks_something_fails_the_check(folder: Path, spoil: Call
         ('families = ["commands"]', "families = []", "must name the family commands"),
         ('families = ["commands"]', 'families = ["commands", "gossip"]', "no events of the family gossip"),
         ('owner = "platform team"', 'owner = ""', "needs owner"),
-        ('owner = "platform team"\n', "", "missing 1 required"),
-        ('owner = "platform team"', 'mood = "good"', "topics.toml"),
+        ('owner = "platform team"\n', "", "hotline.dead-letters: owner is missing"),
+        ('owner = "platform team"', 'mood = "good"', "topics.toml: hotline.dead-letters: mood is nothing that a topic has; "),
+        ('owner = "platform team"', "owner = 7", "hotline.dead-letters: owner must be a text"),
+        ('families = ["commands"]', 'families = ["commands", 7]', "hotline.commands: families must be a list of texts"),
+        ("partitions = 1\n", 'partitions = "x"\n', "hotline.reference: partitions must be a whole number from 1"),
+        ("partitions = 1\n", "partitions = true\n", "hotline.reference: partitions must be a whole number from 1"),
+        ("partitions = 1\n", "partitions = 0\n", "hotline.reference: partitions must be a whole number from 1"),
+        ("retention_ms = -1\n", "retention_ms = -2\n", "hotline.contacts: retention_ms must be a whole number from 1, or -1"),
+        ("guarantees = [", "guaranteed = [", "a list of texts `guarantees` and a table `topics` are wanted"),
     ],
 )
 def test_a_topic_that_is_not_described_fails_the_check(folder: Path, written: str, instead: str, complaint: str) -> None:
     path = folder / "topics.toml"
-    path.write_text(path.read_text("utf-8").replace(written, instead), "utf-8")
+    text = path.read_text("utf-8")
+    path.write_text(text.replace(written, instead), "utf-8")
 
+    assert written in text
     assert any(complaint in line for line in check(folder)), check(folder)
+
+
+@pytest.mark.parametrize("text", ["[", "x = 1", '["a"]', "guarantees = []\ntopics = 7", "guarantees = []\n[topics]\na = 7", "\x00"])
+def test_a_file_of_topics_that_is_none_is_told_in_one_line(folder: Path, text: str) -> None:
+    (folder / "topics.toml").write_text(text, "utf-8")
+
+    with pytest.raises(BadSchemas) as told:
+        topics(folder)
+
+    assert check(folder) == [str(told.value)]
+    assert re.fullmatch("topics.toml: [^\n]+", str(told.value))
 
 
 def test_one_id_for_two_schemas_fails_the_check(folder: Path) -> None:

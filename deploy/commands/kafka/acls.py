@@ -30,8 +30,12 @@ def COMMAND() -> None:  # noqa: N802 - the name the table looks for
 @_CLIENTS
 @_JSON
 def plan(clients: Path | None, as_json: bool) -> int:
-    """Show rules that are missing, and surplus ones on our topics, groups and clients; exit code 1 if there are any."""
-    return _shown(_looked(clients)[1], as_json)
+    """Show rules that are missing, and surplus ones on our topics, groups and clients; exit code 1 if there are any.
+
+    A broker without an authorizer is told first.
+    """
+    authorizer, changes = _looked(clients)
+    return _shown(changes, as_json, authorizer.unguarded())
 
 
 @COMMAND.command("apply")
@@ -40,8 +44,15 @@ def plan(clients: Path | None, as_json: bool) -> int:
 @click.option("--prune", is_flag=True, help="Remove surplus rules too, strangers' and denials among them.")
 @click.option("--dry-run", is_flag=True, help="Only show.")
 def apply(clients: Path | None, as_json: bool, prune: bool, dry_run: bool) -> None:
-    """Add rules that are missing; only with --prune remove any. Shows what was done."""
+    """Add rules that are missing; only with --prune remove any. Shows what was done.
+
+    Refused, with exit code 1, while a broker has no authorizer, which alone keeps rules.
+    """
+    from deploy.problems import Unwilling
+
     authorizer, found = _looked(clients)
+    if unguarded := authorizer.unguarded():
+        raise Unwilling("; ".join(unguarded))
     changes = [change for change in found if prune or change.kind == "missing"]
     if not dry_run:
         authorizer.apply(changes)

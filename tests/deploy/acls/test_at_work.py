@@ -1,6 +1,7 @@
 """Our own processes and commands on a guarded Kafka, each as the client of its kind."""
 
 import json
+import re
 import secrets
 import threading
 from collections.abc import Callable, Iterator
@@ -216,3 +217,36 @@ def test_check_tells_of_a_kafka_that_guards_nothing(stack: Settings, monkeypatch
     told = json.loads(shown.output)
     assert told["holes"][0].startswith("broker 1 has no authorizer")
     assert {change["kind"] for change in told["changes"]} == {"missing"}
+
+
+def test_a_kafka_without_an_authorizer_is_told_before_the_rules_and_takes_none(
+    stack: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOTLINE_KAFKA", stack.kafka_address)
+
+    assert exit_code(["acls", "plan"]) == 1
+    planned_first = capsys.readouterr().out.splitlines()[0]
+    assert exit_code(["acls", "apply"]) == 1
+
+    unguarded = "broker 1 has no authorizer (authorizer.class.name): everybody may do everything"
+    assert planned_first == unguarded
+    assert capsys.readouterr().err == f"hotline: {unguarded}\n"
+
+
+@pytest.mark.parametrize(
+    "words", [["acls", "plan"], ["acls", "apply"], ["topics", "plan"], ["tail", "tickets"], ["publish", "phone", "CALLS"]]
+)
+def test_a_command_given_a_file_without_certificates_says_one_line(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls, authority = tmp_path / "calls.jsonl", tmp_path / "ca.pem"
+    calls.write_text("", "utf-8")
+    authority.write_text("of no authority\n", "utf-8")
+    monkeypatch.setenv("HOTLINE_HOME", str(tmp_path))
+    monkeypatch.setenv("HOTLINE_KAFKA", "127.0.0.1:1")
+    monkeypatch.setenv("HOTLINE_KAFKA_CA_FILE", str(authority))
+
+    code = exit_code([str(calls) if word == "CALLS" else word for word in words])
+
+    assert code == 3
+    assert re.fullmatch("hotline: Kafka [^\n]+\n", capsys.readouterr().err)
