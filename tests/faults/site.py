@@ -112,7 +112,7 @@ class Site:
 
     def halts(self) -> list[str]:
         """Return what made processes stop for a person: nothing, where only what can be survived was done."""
-        return [f"{line['process']}: {line['because']}: {line.get('detail', '')}" for line in self._lines("stopping")]
+        return [f"{line.get('process', 'a projector')}: {line['because']}: {line.get('detail', '')}" for line in self._lines("stopping")]
 
     def fenced(self) -> int:
         """Return how many zombies rolled back so far."""
