@@ -9,7 +9,7 @@ MINUTES ?= 40
 SEED ?= 424242
 # How many seeds the journeys play after it; more than one also takes the long form of what is short in `make test`
 ROUNDS ?= 2
-# Tests that wait for servers and clocks leave the cores idle: three lanes, each with servers of its own; one for whole stacks
+# Tests that wait for servers and clocks leave the cores idle: three lanes, each with servers of its own
 LANES ?= 3
 
 .PHONY: help demo test lint bench faults interop lock env env-dev
@@ -26,7 +26,7 @@ demo: env
 	@$(BIN)/hotline demo $(if $(filter-out 0,$(ONCE)),--once)
 
 test: lint
-	@$(BIN)/python -m pytest -n $(LANES) --dist loadgroup --no-loadscope-reorder $(TESTS)
+	@$(BIN)/python -m pytest -n $(LANES) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: env-dev
 	@$(BIN)/ruff check .

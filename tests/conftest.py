@@ -27,7 +27,6 @@ from tests.containers import NoContainers, in_containers
 _PORTS = 5  # Kafka, its controller, Postgres, the two applications
 _STOP_LIMIT_S = 30
 FIRST_SEED, MOST_ROUNDS = 424242, 100
-_STACKS = ("tests/faults/", "tests/journeys/", "tests/deploy/test_stack")
 
 
 def _rounds(text: str) -> int:
@@ -40,18 +39,6 @@ def _rounds(text: str) -> int:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let `make faults` play more than one round."""
     parser.addoption("--rounds", type=_rounds, default=1, metavar="N", help="how many seeds the tests with a `round_seed` play, 1 … 100")
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one lane take what runs whole stacks, and take it first: two at once starve each other. Of other files each has one lane."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("stacks" if _runs_a_stack(item) else item.location[0]))
-    items.sort(key=lambda item: not _runs_a_stack(item))
-
-
-def _runs_a_stack(item: pytest.Item) -> bool:
-    return item.location[0].startswith(_STACKS)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
