@@ -89,6 +89,19 @@ class Audited:
 
         until(caught_up, 60)
 
+    def tickets(self) -> int:
+        """Return how many tickets there are: those with a row, and those of other tests that wait parked before they had one."""
+        row = self.db.execute(
+            """
+            SELECT count(*) FROM (
+                SELECT convert_to(number, 'UTF8') FROM ticket_status UNION SELECT key FROM parked WHERE consumer = %s
+            ) AS there
+            """,
+            ["ticket_status_v1"],
+        ).fetchone()
+        assert row is not None, "a count has one row"
+        return int(row[0])
+
     def change(self, statement: str, *values: object) -> int:
         """Do harm by SQL; return how many rows it met."""
         return self.db.execute(statement.encode(), values).rowcount
