@@ -9,7 +9,7 @@ MINUTES ?= 40
 SEED ?= 424242
 # How many seeds the journeys play after it; more than one also takes the long form of what is short in `make test`
 ROUNDS ?= 2
-# Tests that wait for servers and clocks leave the cores idle: three lanes, each with servers of its own
+# Lanes of tests side by side, each with servers of its own; one takes all that need a whole stack
 LANES ?= 3
 
 .PHONY: help demo test lint bench faults interop lock env env-dev

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -23,6 +24,7 @@ from deploy.parts.ports import pick_free
 from deploy.topics import apply_topics
 from events.settings import Settings
 from tests.containers import NoContainers, in_containers
+from tests.lanes import Lanes, needs_a_stack
 
 _PORTS = 5  # Kafka, its controller, Postgres, the two applications
 _STOP_LIMIT_S = 30
@@ -46,6 +48,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "round_seed" in metafunc.fixturenames:
         rounds: int = metafunc.config.getoption("--rounds")
         metafunc.parametrize("round_seed", range(FIRST_SEED, FIRST_SEED + rounds), scope="module")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest; all else stays in its random order."""
+    items.sort(key=lambda item: not needs_a_stack(item.nodeid))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Share tests out by their lanes."""
+    return Lanes(config, log)
 
 
 @pytest.fixture(autouse=True)

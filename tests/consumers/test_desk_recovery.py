@@ -134,6 +134,7 @@ def test_tables_that_contradict_the_log_are_forgotten_and_built_again(office: Of
 
 
 def test_an_era_is_announced_once_with_the_places_of_its_marks(office: Office) -> None:
+    office.be_busy()
     era = Office(office.settings).wake()
 
     (announced,) = [e for _, e in read_all(office.settings, REFERENCE) if isinstance(e, EraOpened) and e.era == era]

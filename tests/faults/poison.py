@@ -65,9 +65,12 @@ def has_row(site: Site, number: str) -> bool:
 
 
 def spoil(site: Site, number: str, version: int) -> None:
-    """Let the ticket's row claim a version that is not its own; with the right one it is mended."""
+    """Let the ticket's row claim a version that is not its own; with the right one it is mended.
+
+    In the table, since a view cannot be written to any more once a rebuild has been switched to and back.
+    """
     with psycopg.connect(site.settings.database) as db:
-        assert db.execute("UPDATE ticket_status SET version = %s WHERE number = %s", [version, number]).rowcount == 1
+        assert db.execute("UPDATE ticket_status_v1 SET version = %s WHERE number = %s", [version, number]).rowcount == 1
 
 
 def waiting(site: Site, number: str) -> list[Request]:

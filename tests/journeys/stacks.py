@@ -25,6 +25,7 @@ _PORTS = 7  # Kafka, its controller, Postgres, the two applications, Kafka's sid
 _STOP_LIMIT_S = 60
 _READY_LIMIT_S, _ASK_LIMIT_S = 30.0, 5.0
 SETTLE_LIMIT_S = 60.0
+_LAST_WORDS = 6
 
 
 @contextmanager
@@ -93,6 +94,13 @@ def held_down(settings: Settings, name: str) -> Iterator[None]:
         yield
     finally:
         assert run.supervisor.send(signal.SIGCONT)
+
+
+def last_words(settings: Settings) -> str:
+    """Return the last warnings of every process, for who has waited in vain."""
+    lines = {log.name: log.read_text("utf-8", "replace").splitlines() for log in (settings.folder / "logs").glob("*.log")}
+    warnings = {name: [line for line in said if '"warning"' in line or '"error"' in line] for name, said in lines.items()}
+    return "\n".join(f"{name}: {line}" for name, said in sorted(warnings.items()) for line in said[-_LAST_WORDS:])
 
 
 def wait_settled(settings: Settings, limit_s: float = SETTLE_LIMIT_S) -> None:

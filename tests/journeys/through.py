@@ -7,20 +7,22 @@ import psycopg
 
 from events.settings import Settings
 from tests.journeys.door import Answer, Door, request
+from tests.journeys.stacks import last_words
 from tests.waiting import until
 
 ALL_S = 45.0
 
+_PLACES = ("decided", "audit_log", "contact_fact", "retention_contact", "ticket_status", "ticket_versions", "retention_ticket")
 _EVERYWHERE = """
-SELECT FROM outcomes AS o
-WHERE o.cause_id = %(id)s AND o.result = 'decided'
-    AND EXISTS (SELECT FROM audit_log AS a WHERE a.event_id = %(id)s)
-    AND EXISTS (SELECT FROM contact_fact AS c WHERE c.event_id = %(id)s)
-    AND EXISTS (SELECT FROM retention_contact AS r WHERE r.event_id = %(id)s)
-    AND EXISTS (SELECT FROM ticket_status AS s WHERE s.number = ANY(o.decided_numbers))
-    AND EXISTS (SELECT FROM ticket_versions AS v WHERE v.number = ANY(o.decided_numbers))
-    AND EXISTS (SELECT FROM retention_ticket AS k WHERE k.number = ANY(o.decided_numbers))
-LIMIT 1
+WITH o AS (SELECT decided_numbers FROM outcomes WHERE cause_id = %(id)s AND result = 'decided')
+SELECT
+    EXISTS (SELECT FROM o),
+    EXISTS (SELECT FROM audit_log WHERE event_id = %(id)s),
+    EXISTS (SELECT FROM contact_fact WHERE event_id = %(id)s),
+    EXISTS (SELECT FROM retention_contact WHERE event_id = %(id)s),
+    EXISTS (SELECT FROM o JOIN ticket_status AS s ON s.number = ANY(o.decided_numbers)),
+    EXISTS (SELECT FROM o JOIN ticket_versions AS v ON v.number = ANY(o.decided_numbers)),
+    EXISTS (SELECT FROM o JOIN retention_ticket AS k ON k.number = ANY(o.decided_numbers))
 """
 
 
@@ -29,7 +31,7 @@ def goes_through(settings: Settings, own_id: str, limit_s: float = ALL_S) -> flo
     since_s = monotonic()
     accepted = until(lambda: given(settings, own_id), limit_s)[0]
     event_id = bytes.fromhex(accepted.document["accepted"][0]["event_id"])
-    until(lambda: is_everywhere(settings, event_id), limit_s)
+    until(lambda: not _missing(settings, event_id), limit_s, lambda: f"{_missing(settings, event_id)}; {last_words(settings)}")
     until(lambda: _read(settings, accepted), limit_s)
     return monotonic() - since_s
 
@@ -43,13 +45,14 @@ def given(settings: Settings, own_id: str) -> list[Answer]:
     return [answer] if answer.status == http.HTTPStatus.ACCEPTED else []
 
 
-def is_everywhere(settings: Settings, event_id: bytes) -> bool:
-    """Say whether a fact was decided and stands in every read model, and so do its tickets."""
+def _missing(settings: Settings, event_id: bytes) -> list[str]:
+    """Return where a fact that was taken, or its ticket, is not seen yet."""
     try:
         with psycopg.connect(settings.database) as db:
-            return db.execute(_EVERYWHERE, {"id": event_id}).fetchone() is not None
+            seen = db.execute(_EVERYWHERE, {"id": event_id}).fetchone()
     except psycopg.OperationalError:
-        return False
+        return ["Postgres"]
+    return [place for place, there in zip(_PLACES, seen or (), strict=True) if not there]
 
 
 def _read(settings: Settings, accepted: Answer) -> bool:
