@@ -5,7 +5,9 @@ from collections.abc import Iterable, Mapping
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from events.wire.kafka import Kafka
+from events.places import Partition
+from events.wire.kafka import METADATA_REFRESH_MS, Kafka
+from events.wire.log_ends import LogEnds
 
 _ANSWER_S = 5.0
 GROUPS = "hotline."  # how all our groups begin on Kafka; the rest of a name says which kind of client may use it
@@ -22,13 +24,29 @@ CONSUMER_SETTINGS: dict[str, str | int | float | bool] = {
     "fetch.wait.max.ms": 100,
     "queued.max.messages.kbytes": 32_768,
     "reconnect.backoff.max.ms": 500,
+    "topic.metadata.refresh.interval.ms": METADATA_REFRESH_MS,
     "log_level": _CRITICAL_ONLY,
 }
 
 
-def make_consumer(kafka: Kafka, group: str) -> Consumer:
+class GroupConsumer(Consumer):
+    """A consumer of one of our groups, which can also ask Kafka past its own connections."""
+
+    def __init__(self, kafka: Kafka, group: str) -> None:
+        super().__init__({**CONSUMER_SETTINGS, **kafka.client(), "group.id": f"{GROUPS}{group}"})
+        self._kafka = kafka
+
+    def ask_ends(self, topics: Iterable[str]) -> dict[Partition, int]:
+        """Return the ends of topics as a client made for this question learns them; raise KafkaException when Kafka does not answer.
+
+        A client that has lost sight of its partitions would not know them, as if Kafka were away.
+        """
+        return LogEnds(self._kafka).latest(topics)
+
+
+def make_consumer(kafka: Kafka, group: str) -> GroupConsumer:
     """Return a consumer of `group`, in Kafka `hotline.GROUP`, that starts only where it is told and stores nothing in Kafka."""
-    return Consumer({**CONSUMER_SETTINGS, **kafka.client(), "group.id": f"{GROUPS}{group}"})
+    return GroupConsumer(kafka, group)
 
 
 def topic_ids(kafka: Kafka, topics: Iterable[str]) -> Mapping[str, str]:

@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any
 
 import structlog
-from confluent_kafka import OFFSET_END, Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from psycopg import Connection, OperationalError
 from psycopg.errors import IdleInTransactionSessionTimeout
 
@@ -35,6 +35,7 @@ from consumers.batches import (
     require_known,
     size_of,
 )
+from consumers.kafka import GroupConsumer
 from consumers.parking import NOT_THE_RECORD, Share, TooManyParked, TryAgain, keys_that_wait
 from events.crash_points import reached
 from events.places import Partition
@@ -52,7 +53,7 @@ _REPORT_EVERY_S = 5.0
 _REDRIVE_EVERY_S, _REDRIVES_AT_ONCE = 1.0, 10
 COMMIT_LIMIT_S = 240.0  # longer than the server lets a statement run, shorter than the group waits for us to poll
 _ANSWER_S = 5.0
-SILENCE_S, _SILENT_ANSWER_S = 15.0, 2.0
+SILENCE_S = 15.0
 
 log = structlog.get_logger()
 
@@ -70,7 +71,7 @@ class Follower:
 
     def __init__(
         self,
-        consumer: Consumer,
+        consumer: GroupConsumer,
         db: Connection[Any],
         models: Sequence[ReadModel],
         codec: Codec,
@@ -164,7 +165,8 @@ class Follower:
     def _find_unread(self) -> dict[Partition, int]:
         """Return where there is something to read, and from where on: of what is ours, or of all if nothing is. None while Kafka is away.
 
-        A client that met a restart of Kafka at a bad moment was seen to hear nothing for ever, and to say nothing of it.
+        A client that met a restart of Kafka at a bad moment was seen to hear nothing for minutes, to say nothing of it, and to find its
+        own partitions unknown when asked. So another is asked.
         """
         self._settle()
         reached_so_far: dict[Partition, int] = {}
@@ -172,11 +174,9 @@ class Follower:
             for place, next_offset in of_one.items():
                 if place in self._owned or not self._owned:
                     reached_so_far[place] = min(next_offset, reached_so_far.get(place, next_offset))
-        ends: list[TopicPartition] = []
+        past: dict[Partition, int] = {}
         with suppress(KafkaException):
-            asked = [TopicPartition(*place, OFFSET_END) for place in reached_so_far]
-            ends = self._consumer.offsets_for_times(asked, timeout=_SILENT_ANSWER_S) if asked else []
-        past = {(one.topic, one.partition): one.offset for one in ends if one.error is None}
+            past = self._consumer.ask_ends({topic for topic, _ in reached_so_far}) if reached_so_far else {}
         return {place: next_offset for place, next_offset in reached_so_far.items() if next_offset < past.get(place, 0)}
 
     def _within_the_log(self, messages: list[Message]) -> list[Message]:

@@ -16,9 +16,9 @@ from time import monotonic
 from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Message, TopicPartition
 
-from consumers.kafka import CONSUMER_SETTINGS, GROUPS, topic_ids
+from consumers.kafka import GroupConsumer, topic_ids
 from consumers.loop import CALL_A_PERSON, COME_BACK, Follower
 from consumers.project import collect_rarely
 from events import crash_points, reference
@@ -64,11 +64,11 @@ class Said:
     stopped_by: str = field(default="")
 
 
-class Assigned(Consumer):
+class Assigned(GroupConsumer):
     """A consumer that reads the partitions it was given, as if a group had assigned them; nothing is ever taken from it."""
 
     def __init__(self, kafka: Kafka, partitions: Sequence[Partition]) -> None:
-        super().__init__({**CONSUMER_SETTINGS, **kafka.client(), "group.id": f"{GROUPS}rebuild"})
+        super().__init__(kafka, "rebuild")
         self._partitions = partitions
 
     def subscribe(self, topics: Any, on_assign: Any = None, on_revoke: Any = None, on_lost: Any = None) -> None:  # noqa: ARG002 - the library's

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MECHANISM = "SCRAM-SHA-512"
+#: A broker that starts may say for a moment that it knows no such topic. A client believes it until it asks again: by default 5 minutes.
+METADATA_REFRESH_MS = 5_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from events.crash_points import reached
 from events.envelope import Event
 from events.places import Place
 from events.wire.codec import Codec, Encoded
-from events.wire.kafka import Kafka
+from events.wire.kafka import METADATA_REFRESH_MS, Kafka
 
 MAX_MESSAGE_BYTES = 4_194_304  # also the broker's and the topics' own limit
 _POLL_S = 0.05
@@ -32,6 +32,7 @@ PRODUCER_SETTINGS: dict[str, str | int | float | bool] = {
     "message.max.bytes": MAX_MESSAGE_BYTES,
     "queue.buffering.max.messages": _QUEUE_RECORDS,
     "reconnect.backoff.max.ms": 500,
+    "topic.metadata.refresh.interval.ms": METADATA_REFRESH_MS,
     "log_level": 2,  # the library writes a line of its own for every failed attempt to connect; the caller hears of each record
 }
 

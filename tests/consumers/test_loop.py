@@ -212,6 +212,7 @@ def test_the_clients_settings_are_the_safe_ones_and_not_the_library_s() -> None:
         "message.max.bytes": 4_194_304,
         "queue.buffering.max.messages": 100_000,
         "reconnect.backoff.max.ms": 500,
+        "topic.metadata.refresh.interval.ms": 5_000,
         "log_level": 2,
     }
     assert CONSUMER_SETTINGS == {
@@ -224,5 +225,6 @@ def test_the_clients_settings_are_the_safe_ones_and_not_the_library_s() -> None:
         "fetch.wait.max.ms": 100,
         "queued.max.messages.kbytes": 32_768,
         "reconnect.backoff.max.ms": 500,
+        "topic.metadata.refresh.interval.ms": 5_000,
         "log_level": 2,
     }
