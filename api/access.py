@@ -30,9 +30,9 @@ TOKENS_REMEMBERED = 10_000
 
 #: What each role may do. Whatever is not named here is not allowed.
 RIGHTS: Mapping[str, frozenset[str]] = {
-    "adapter": frozenset({"publish_contacts"}),
-    "operator": frozenset({"publish_as_self", "command", "read_tickets", "read_contacts"}),
-    "auditor": frozenset({"read_tickets", "read_contacts", "read_audit", "read_retention"}),
+    "adapter": frozenset({"publish_contacts", "read_lines"}),
+    "operator": frozenset({"publish_as_self", "command", "read_tickets", "read_contacts", "read_lines"}),
+    "auditor": frozenset({"read_lines", "read_tickets", "read_contacts", "read_audit", "read_retention"}),
 }
 
 

@@ -15,6 +15,7 @@ from api.queries.drift import DriftWatch
 from api.queries.finality import Finality
 from api.queries.lag import LagWatch
 from api.queries.reading import Reading
+from api.queries.registers import lines
 from api.queries.streams import routes as streams
 from api.queries.streams.live import Live
 from events.reference import Reference
@@ -23,7 +24,7 @@ from events.wire.kafka import Kafka
 from projectors.registry import projections
 from projectors.ticket_versions import TICKET_VERSIONS
 
-ROUTERS = (streams.router, tickets.router, contacts.router, audit.router, retention.router, catalogue.router)
+ROUTERS = (streams.router, tickets.router, contacts.router, audit.router, retention.router, lines.router, catalogue.router)
 
 _ABOUT = """Read only. Every path under /v1 wants a bearer token with a role. Errors are application/problem+json with a stable `type`.
 `?at_least=TOKEN` waits until the answer includes what the token includes; tokens come from the intake and from the header Position.
@@ -59,7 +60,7 @@ def make_application(database: str, kafka: Kafka, gate: Gate, reference: Referen
         title="Hotline: queries", description=_ABOUT, version="1", docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan
     )
     app.state.gate, app.state.reading, app.state.lag, app.state.live = gate, read, watch, live
-    app.state.zone = reference.service_zone
+    app.state.reference, app.state.zone = reference, reference.service_zone
     app.state.retention = next(model for model in models if model.name == "retention")
     problems.install(app)
     reading.install(app)

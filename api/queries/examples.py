@@ -21,6 +21,11 @@ ENTRY: Mapping[str, Any] = {
     "event": {"number": "RU-2025-001234", "version": 2, "queue": "accounts"},
 }
 
+LINE: Mapping[str, Any] = {
+    **{"code": "business.medium", "number": "+78005553131", "language": None, "hours": "daily.09-21", "zone": "Europe/Moscow"},
+    **{"open": True, "changes_at": "2025-03-14T21:00:00+03:00"},
+}
+
 
 def _answer(description: str, example: Mapping[str, Any]) -> dict[int | str, dict[str, Any]]:
     return {200: {"description": description, "content": {"application/json": {"example": example}}}}
@@ -33,3 +38,4 @@ def _page(row: Mapping[str, Any]) -> Mapping[str, Any]:
 CARD_ANSWER = _answer("The card.", CARD)
 CARDS_ANSWER = _answer("A page of cards.", _page({name: value for name, value in CARD.items() if name != "position"}))
 HISTORY_ANSWER = _answer("A page of decisions; `event` holds every field of each.", _page(ENTRY))
+LINES_ANSWER = _answer("All lines.", {"at": "2025-03-14T09:26:53.120000+03:00", "reference_version": 1, "rows": [LINE]})

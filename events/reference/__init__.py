@@ -1,20 +1,23 @@
 """Reference data: what a clerk of the hotline may change without touching code; read and checked once, at the start of a process.
 
-Numbers of lines, terms, limits and registers stand in TOML files beside this one or in the folder that the settings name.
+Numbers of lines, terms, limits and registers stand in TOML files beside this one (FILES) or in the folder that the settings name.
 """
 
 import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from events.numbers import FEWEST_DIGITS, MOST_DIGITS, PREFIX
+from events.reference.calendars import Calendars, known_zone
 
 _PACKAGED = Path(__file__).parent
+#: The files, each with what of the reference data it holds; the first holds everything that no other does.
+FILES = ("service.toml", "calendars.toml")
 
 #: What retention knows a floor of (R212, G22); each must have one, or nobody could say how long it is kept.
 RECORD_CLASSES = frozenset({"recording", "attachment", "letter", "contact", "ticket"})
@@ -70,9 +73,11 @@ class Numbers(_Part):
 
 
 class Line(_Part):
-    """A telephone line (G30); what a call to it is about until somebody says otherwise."""
+    """A telephone line (G30): its number, when it is open, and what a call to it is about until somebody says otherwise."""
 
     code: str
+    number: Annotated[str, Field(pattern=r"^\+[0-9]{6,15}$")] | None = None  # as E.164 has it; the document gives the federal line none
+    hours: str  # code of a calendar (G1, G2)
     kind: str | None = None
     language: str = ""
 
@@ -81,7 +86,7 @@ class Reference(_Part):
     """One version of the reference data."""
 
     version: PositiveInt
-    zone: str
+    zone: Annotated[str, AfterValidator(known_zone)]
     limits: Limits
     parking: Parking
     clocks: Clocks
@@ -90,15 +95,7 @@ class Reference(_Part):
     kind_of_channel: Mapping[str, str]
     floor_years: Mapping[str, PositiveInt]
     lines: tuple[Line, ...]
-
-    @field_validator("zone")
-    @classmethod
-    def _zone_exists(cls, zone: str) -> str:
-        try:
-            ZoneInfo(zone)
-        except ZoneInfoNotFoundError:
-            raise ValueError(f"no zone is called {zone}") from None
-        return zone
+    calendars: Calendars
 
     @field_validator("floor_years")
     @classmethod
@@ -107,6 +104,15 @@ class Reference(_Part):
             missing, unknown = sorted(RECORD_CLASSES - floor_years.keys()), sorted(floor_years.keys() - RECORD_CLASSES)
             raise ValueError(f"one floor for each class of records: missing {missing}, unknown {unknown}")
         return floor_years
+
+    @model_validator(mode="after")
+    def _lines_are_told_apart_and_have_hours(self) -> "Reference":
+        codes = [line.code for line in self.lines]
+        twice = sorted({code for code in codes if codes.count(code) > 1})
+        without = [f"{line.code}: {line.hours}" for line in self.lines if line.hours not in self.calendars.by_code]
+        if twice or without:
+            raise ValueError(f"lines: given twice {twice}, of a calendar that is not there {without}")
+        return self
 
     @cached_property
     def service_zone(self) -> ZoneInfo:
@@ -130,11 +136,26 @@ class Reference(_Part):
 
 def load(folder: Path | None = None) -> Reference:
     """Read the reference data from `folder` (default: the packaged one); raise ReferenceInvalid with all errors at once."""
-    path = (folder or _PACKAGED) / "service.toml"
+    folder = folder or _PACKAGED
+    service, *others = (_read(folder / name) for name in FILES)
+    parts = {Path(name).stem: part for name, part in zip(FILES[1:], others, strict=True)}
     try:
-        return Reference.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return Reference.model_validate(service | parts)
+    except ValidationError as invalid:
+        raise ReferenceInvalid(
+            "\n".join(_told(folder, error["loc"], error["msg"]) for error in invalid.errors(include_url=False))
+        ) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as unreadable:
         raise ReferenceInvalid(f"{path}: {unreadable}") from unreadable
-    except ValidationError as invalid:
-        lines = [f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in invalid.errors(include_url=False, include_input=False)]
-        raise ReferenceInvalid("\n".join(lines)) from invalid
+
+
+def _told(folder: Path, where: tuple[int | str, ...], what: str) -> str:
+    """Return an error with the file it is in; what is wrong between files is said of the first."""
+    of_part = f"{where[0]}.toml" if where else ""
+    name, inside = (of_part, where[1:]) if of_part in FILES[1:] else (FILES[0], where)
+    return f"{folder / name}: {'.'.join(map(str, inside))}: {what}"

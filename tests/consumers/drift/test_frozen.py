@@ -9,9 +9,9 @@ import pytest
 
 from consumers.drift import watch
 from consumers.drift.ledger import PROCESS
-from events import reference
 from events.settings import Settings
 from tests.consumers.drift.audited import Audited, a_life, audited, new_number
+from tests.reference_data import changed
 from tests.waiting import until
 
 pytestmark = pytest.mark.parts
@@ -37,10 +37,7 @@ class Freezing(Flag):
 @pytest.fixture
 def site(stack: Settings, tmp_path: Path) -> Iterator[Audited]:
     """A database of the test's own; reading is not slowed down."""
-    text = (Path(reference.__file__).parent / "service.toml").read_text(encoding="utf-8")
-    assert text.count("= 5_000 ") == 1
-    (tmp_path / "service.toml").write_text(text.replace("= 5_000 ", "= 50_000 "), encoding="utf-8")
-    with audited(stack.model_copy(update={"reference": tmp_path})) as here:
+    with audited(stack.model_copy(update={"reference": changed(tmp_path, ("= 5_000 ", "= 50_000 "))})) as here:
         yield here
 
 

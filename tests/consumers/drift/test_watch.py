@@ -12,9 +12,9 @@ from consumers.drift import watch
 from consumers.drift.audit import SliceTooWide, Task
 from consumers.drift.ledger import PROCESS
 from consumers.drift.slices import BoundTooLow
-from events import reference
 from events.settings import Settings
 from tests.consumers.drift.audited import Audited, a_life, audited, new_number
+from tests.reference_data import changed
 from tests.waiting import until
 
 pytestmark = pytest.mark.parts
@@ -32,12 +32,7 @@ def site(stack: Settings) -> Iterator[Audited]:
 @pytest.fixture
 def quick(tmp_path: Path) -> Path:
     """Reference data with a window of a few seconds."""
-    text = (Path(reference.__file__).parent / "service.toml").read_text(encoding="utf-8")
-    for said, instead in (("window_s = 600 ", "window_s = 3 "), ("slices = 4 ", f"slices = {SLICES} "), ("= 5_000 ", "= 50_000 ")):
-        assert text.count(said) == 1
-        text = text.replace(said, instead)
-    (tmp_path / "service.toml").write_text(text, encoding="utf-8")
-    return tmp_path
+    return changed(tmp_path, ("window_s = 600 ", "window_s = 3 "), ("slices = 4 ", f"slices = {SLICES} "), ("= 5_000 ", "= 50_000 "))
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Routes over reference data: what is asked of no table."""

@@ -1,0 +1,1 @@
+"""Time as the hotline counts it: pure functions over calendars and moments."""
