@@ -29,7 +29,7 @@ from tests.journeys.stacks import held_down, wait_settled
 from tests.waiting import until
 
 WARM_UP_S = 10.0
-OUTBOX_FILLS_S = 3.0
+OUTBOX_ROWS = 20  # decided and not published when the database is lost
 AFTERWARDS_S = 20.0
 BACK_LIMIT_S = 120.0  # until the desk is in the new era
 SETTLE_LIMIT_S = 600.0
@@ -72,7 +72,7 @@ def _lose_and_restore(site: Site, backup: Path, same_server: bool) -> float:
         with psycopg.connect(_address(site, RESTORED)) as db:
             db.execute("UPDATE desk_memory SET database_oid = (SELECT oid FROM pg_database WHERE datname = current_database())")
     with held_down(site.settings, "relay"):
-        wait_s(OUTBOX_FILLS_S)
+        until(lambda: _waiting(site) >= OUTBOX_ROWS, BACK_LIMIT_S)
         site.history.harmed("lost", "database")
         _rename(site, LIVE, LOST)
         lost = SecretStr(_address(site, LOST))
@@ -87,6 +87,13 @@ def _lose_and_restore(site: Site, backup: Path, same_server: bool) -> float:
             until(lambda: again.process.poll() is not None, BACK_LIMIT_S)
     click.echo(f"in era {era} after {took_s:.1f} s", err=True)
     return took_s
+
+
+def _waiting(site: Site) -> int:
+    """Return how many rows wait in the outbox."""
+    with psycopg.connect(_address(site, LIVE)) as db:
+        row = db.execute("SELECT count(*) FROM outbox").fetchone()
+    return row[0] if row else 0
 
 
 def _new_era(site: Site) -> int:
