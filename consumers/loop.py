@@ -165,8 +165,8 @@ class Follower:
     def _find_unread(self) -> dict[Partition, int]:
         """Return where there is something to read, and from where on: of what is ours, or of all if nothing is. None while Kafka is away.
 
-        A client that met a restart of Kafka at a bad moment was seen to hear nothing for minutes, to say nothing of it, and to find its
-        own partitions unknown when asked. So another is asked.
+        A client that met a restart of Kafka at a bad moment was seen to hear nothing for minutes, and to say nothing of it. One that has
+        lost sight of its partitions answers as if Kafka were away; so another is asked.
         """
         self._settle()
         reached_so_far: dict[Partition, int] = {}
